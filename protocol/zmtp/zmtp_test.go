@@ -1,0 +1,260 @@
+package zmtp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// listen accepts one connection at a time and returns what the server's
+// handshake made of it.
+func listen(t *testing.T, cfg *Config) (address string, accepted <-chan acceptance) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	ch := make(chan acceptance, 1)
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c, err := Server(nc, cfg)
+			ch <- acceptance{c, err}
+		}
+	}()
+	return l.Addr().String(), ch
+}
+
+type acceptance struct {
+	conn *Conn
+	err  error
+}
+
+// pair returns both ends of an authenticated connection.
+func pair(t *testing.T, client, server *Config) (c, s *Conn) {
+	t.Helper()
+	address, accepted := listen(t, server)
+	c, err := Dial(context.Background(), address, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := <-accepted
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	t.Cleanup(func() { c.Close(); a.conn.Close() })
+	return c, a.conn
+}
+
+func config() *Config { return &Config{Token: "secret", Version: 1, MaxMessage: 1 << 20} }
+
+func TestHandshakeTellsTheVersions(t *testing.T) {
+	client := config()
+	client.Version = 3
+	c, s := pair(t, client, config())
+	if c.PeerVersion() != 1 || s.PeerVersion() != 3 {
+		t.Errorf("versions of the peers: %d and %d, want 1 and 3", c.PeerVersion(), s.PeerVersion())
+	}
+}
+
+func TestWrongTokenIsToldAtOnce(t *testing.T) {
+	address, accepted := listen(t, config())
+	for _, token := range []string{"Secret", "secret ", "s", strings.Repeat("x", 255)} {
+		cfg := config()
+		cfg.Token = token
+		_, err := Dial(context.Background(), address, cfg)
+		var refused *RefusedError
+		if !errors.As(err, &refused) || refused.Reason != reasonToken {
+			t.Errorf("token %q: client's error %v", token, err)
+		}
+		if a := <-accepted; !errors.As(a.err, &refused) {
+			t.Errorf("token %q: server's error %v", token, a.err)
+		}
+	}
+}
+
+func TestAdmitRefusesWithItsReason(t *testing.T) {
+	cfg := config()
+	cfg.Admit = func(net.Addr) error { return errors.New("the lighthouse keeper") }
+	address, _ := listen(t, cfg)
+	_, err := Dial(context.Background(), address, config())
+	var refused *RefusedError
+	if !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	if by, ok := refused.InUse(); !ok || by != "the lighthouse keeper" {
+		t.Errorf("in use by %q, %v", by, ok)
+	}
+}
+
+func TestMessagesOfAllSizesBothWays(t *testing.T) {
+	c, s := pair(t, config(), config())
+	for _, size := range []int{0, 1, 255, 256, 8192, copyLimit - 3, copyLimit, 300_000, 1 << 20} {
+		body := bytes.Repeat([]byte{byte(size), 7}, size/2+1)[:size]
+		for _, way := range []struct{ from, to *Conn }{{c, s}, {s, c}} {
+			sent := make(chan error, 1)
+			go func() { sent <- way.from.WriteMessage(nil, body) }()
+			frames, err := way.to.ReadMessage()
+			if err != nil {
+				t.Fatalf("%d bytes: %v", size, err)
+			}
+			if err := <-sent; err != nil {
+				t.Fatal(err)
+			}
+			if len(frames) != 2 || len(frames[0]) != 0 || !bytes.Equal(frames[1], body) {
+				t.Fatalf("%d bytes: another message arrived", size)
+			}
+		}
+	}
+}
+
+func TestMessageOverTheLimitIsRefused(t *testing.T) {
+	c, s := pair(t, config(), config())
+	go c.WriteMessage(make([]byte, 1<<19), make([]byte, 1<<19), []byte{1})
+	if _, err := s.ReadMessage(); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("error %v, want %v", err, ErrTooLarge)
+	}
+}
+
+func TestAnnouncedLengthIsNotAllocated(t *testing.T) {
+	for _, header := range []string{
+		"\x02\x40\x00\x00\x00\x00\x00\x00\x00", "\x02\xff\xff\xff\xff\xff\xff\xff\xff",
+		"\x06\x00\x00\x00\x10\x00\x00\x00\x00", "\x08\x00", "\x05\x05\x04PING",
+	} {
+		c, s := pair(t, config(), config())
+		if _, err := c.nc.Write([]byte(header)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.ReadMessage(); err == nil || err == io.EOF {
+			t.Errorf("header %x: error %v", header, err)
+		}
+	}
+}
+
+func TestTooManyFramesAreRefused(t *testing.T) {
+	c, s := pair(t, config(), config())
+	go c.nc.Write(bytes.Repeat([]byte{flagMore, 0}, maxFrames+1))
+	if _, err := s.ReadMessage(); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("error %v, want %v", err, ErrTooLarge)
+	}
+}
+
+func TestPingIsAnsweredWithItsContext(t *testing.T) {
+	c, s := pair(t, config(), config())
+	go s.ReadMessage()
+	if err := c.writeCommand("PING", []byte("\x00\x00context")); err != nil {
+		t.Fatal(err)
+	}
+	name, body, err := c.readCommand()
+	if err != nil || name != "PONG" || string(body) != "context" {
+		t.Errorf("%s %q, error %v", name, body, err)
+	}
+}
+
+func TestEndOfTheConnectionIsEOF(t *testing.T) {
+	c, s := pair(t, config(), config())
+	c.Close()
+	if _, err := s.ReadMessage(); err != io.EOF {
+		t.Errorf("error %v, want EOF", err)
+	}
+	c, s = pair(t, config(), config())
+	c.nc.Write([]byte{flagMore, 0, 0})
+	c.Close()
+	if _, err := s.ReadMessage(); err != io.ErrUnexpectedEOF {
+		t.Errorf("error %v, want unexpected EOF", err)
+	}
+}
+
+func TestInterruptEndsReadingOnly(t *testing.T) {
+	c, s := pair(t, config(), config())
+	s.SetReadTimeout(time.Hour)
+	ended := make(chan error)
+	go func() {
+		_, err := s.ReadMessage()
+		ended <- err
+	}()
+	s.Interrupt()
+	if err := <-ended; err != ErrInterrupted {
+		t.Errorf("error %v, want %v", err, ErrInterrupted)
+	}
+	if err := s.WriteMessage([]byte("goodbye")); err != nil {
+		t.Fatal(err)
+	}
+	if frames, err := c.ReadMessage(); err != nil || string(frames[0]) != "goodbye" {
+		t.Errorf("%q, error %v", frames, err)
+	}
+}
+
+func TestSilenceEndsReading(t *testing.T) {
+	c, _ := pair(t, config(), config())
+	c.SetReadTimeout(time.Millisecond)
+	_, err := c.ReadMessage()
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Errorf("error %v, want a timeout", err)
+	}
+}
+
+func TestDialEndsWithItsContext(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		io.ReadFull(nc, make([]byte, 64)) // the client's greeting; no answer
+		cancel()
+		nc.Read(make([]byte, 1))
+	}()
+	if _, err := Dial(ctx, l.Addr().String(), config()); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestMetadataIsParsedStrictly(t *testing.T) {
+	good := "\x0bSocket-Type\x00\x00\x00\x03REQ\x08Identity\x00\x00\x00\x02ab\x0aX-REMOFILE\x00\x00\x00\x011"
+	m, err := parseMetadata([]byte(good))
+	if err != nil || m["socket-type"] != "REQ" || m["identity"] != "ab" || remofileVersion(m) != 1 {
+		t.Errorf("%q, error %v", m, err)
+	}
+	for n := 1; n < len(good); n++ {
+		m, err := parseMetadata([]byte(good[:n]))
+		if err == nil && len(m) == 3 {
+			t.Errorf("prefix of %d bytes is taken for the whole", n)
+		}
+	}
+	for _, bad := range []string{
+		"\x01a", "\x03ab", "\x00\x00\x00\x00\x00", "\x01a\xff\xff\xff\xff",
+		"\x01a\x00\x00\x00\x00\x01A\x00\x00\x00\x00",
+	} {
+		if m, err := parseMetadata([]byte(bad)); err == nil {
+			t.Errorf("%q is accepted as %q", bad, m)
+		}
+	}
+}
+
+func TestZ85(t *testing.T) {
+	// RFC 32: the test case.
+	if got := encodeZ85([]byte{0x86, 0x4F, 0xD2, 0x6F, 0xB5, 0x59, 0xF7, 0x5B}); got != "HelloWorld" {
+		t.Errorf("got %q, want HelloWorld", got)
+	}
+	public, private, err := GenerateKeys()
+	if err != nil || len(public) != 40 || len(private) != 40 || public == private {
+		t.Errorf("keys %q and %q, error %v", public, private, err)
+	}
+}

@@ -1,0 +1,302 @@
+// Package remote is the client library of Remofile: one method for each thing
+// that can be done with the jail of a server.
+//
+// All remote paths are absolute paths in the jail, "/a/b". Every error is an
+// *Error that tells the operation, the path and a Code.
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/zmtp"
+)
+
+// Defaults of Options.
+const (
+	DefaultTimeout     = 3600 * time.Millisecond
+	DefaultMaxSessions = 4
+)
+
+// Options configure a Client. Only Address and Token are required.
+type Options struct {
+	// Address is the server's host and port, as net.Dial takes them.
+	Address string
+	// Token is the secret shared with the server, 1 to 255 bytes.
+	Token string
+	// Timeout is the longest silence of the server before an operation
+	// fails with Timeout: any byte that arrives restarts it. 0 is 3.6 s.
+	Timeout time.Duration
+	// ChunkSize is the size of the chunks of transfers in bytes. 0 is 8192,
+	// or 512 where the server refuses that.
+	ChunkSize int
+	// MaxSessions bounds the sessions that the client opens with the server,
+	// so that one transfer need not wait for another. 0 is 4. With a foreign
+	// server there is always one.
+	MaxSessions int
+	// Logger gets session events; nil discards them.
+	Logger *slog.Logger
+}
+
+func (o *Options) setDefaults() error {
+	if _, _, err := net.SplitHostPort(o.Address); err != nil {
+		return fmt.Errorf("address: %w", err)
+	}
+	if !protocol.ValidToken(o.Token) {
+		return errors.New("the token needs 1 to 255 bytes, the first of them not zero")
+	}
+	if o.Timeout < 0 || o.MaxSessions < 0 {
+		return errors.New("a timeout or a number of sessions can't be negative")
+	}
+	if o.ChunkSize < 0 || o.ChunkSize > protocol.MaxChunkSize {
+		return fmt.Errorf("a chunk has 1 to %d bytes", protocol.MaxChunkSize)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.MaxSessions == 0 {
+		o.MaxSessions = DefaultMaxSessions
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Client is what a program holds of one server. It opens sessions as they are
+// needed and again when they were lost. All methods may be called from several
+// goroutines.
+type Client struct {
+	opts  Options
+	cfg   zmtp.Config
+	slots chan struct{} // one for each session there may be
+
+	foreign   atomic.Bool  // of the newest session
+	chunkSize atomic.Int64 // bytes; what the server took, as far as known
+	closed    context.Context
+	close     context.CancelFunc
+	settling  sync.WaitGroup // sessions that end a transfer nobody waits for
+
+	mu   sync.Mutex
+	idle []*session // guarded by mu
+	open int        // sessions, idle or in use; guarded by mu
+}
+
+// Dial connects to a server and checks the token.
+func Dial(ctx context.Context, o Options) (*Client, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, &Error{Op: "dial", Path: o.Address, Err: err}
+	}
+	c := &Client{
+		opts: o,
+		cfg: zmtp.Config{
+			Token:            o.Token,
+			Version:          1,
+			MaxMessage:       max(protocol.MaxListing, protocol.MaxChunkSize) + protocol.MaxOverhead,
+			HandshakeTimeout: o.Timeout,
+			WriteTimeout:     o.Timeout,
+		},
+	}
+	c.closed, c.close = context.WithCancel(context.Background())
+	c.chunkSize.Store(int64(o.ChunkSize))
+	if o.ChunkSize == 0 {
+		c.chunkSize.Store(protocol.DefaultMaxChunkSize)
+	}
+	s, err := c.dial(ctx)
+	if err != nil {
+		return nil, c.failure("dial", o.Address, err)
+	}
+	sessions := o.MaxSessions
+	if s.foreign {
+		sessions = 1
+	}
+	c.slots = make(chan struct{}, sessions)
+	c.idle = []*session{s}
+	return c, nil
+}
+
+// Close ends all sessions. Transfers under way fail.
+func (c *Client) Close() error {
+	c.settling.Wait()
+	c.close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.idle {
+		s.close()
+	}
+	c.idle = nil
+	return nil
+}
+
+// Foreign reports whether the server is not one of ours. It can then neither
+// remove a file nor replace one, and serves one session.
+func (c *Client) Foreign() bool { return c.foreign.Load() }
+
+// Address returns the server's address, as in the options.
+func (c *Client) Address() string { return c.opts.Address }
+
+// dial opens a session.
+func (c *Client) dial(ctx context.Context) (*session, error) {
+	timed, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	conn, err := zmtp.Dial(timed, c.opts.Address, &c.cfg)
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case timed.Err() != nil:
+		err = &Error{Code: Timeout}
+	case err != nil:
+		err = undialled(err)
+	}
+	if err != nil {
+		if conn != nil {
+			conn.Close()
+		}
+		return nil, err
+	}
+	s := newSession(conn, c.opts.Timeout)
+	c.foreign.Store(s.foreign)
+	c.mu.Lock()
+	c.open++
+	c.mu.Unlock()
+	c.opts.Logger.Info("session opened", "peer", c.opts.Address)
+	return s, nil
+}
+
+// acquire takes a session, and with it a slot, until release.
+func (c *Client) acquire(ctx context.Context) (s *session, reused bool, err error) {
+	for {
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, false, context.Cause(ctx)
+		}
+		if err := c.closed.Err(); err != nil {
+			<-c.slots
+			return nil, false, net.ErrClosed
+		}
+		if s := c.takeIdle(); s != nil {
+			return s, true, nil
+		}
+		s, err := c.dial(ctx)
+		if err == nil {
+			return s, false, nil
+		}
+		if errors.Is(err, InUse) && c.holdsServer() {
+			continue // without this slot: one session is all we get
+		}
+		<-c.slots
+		return nil, false, err
+	}
+}
+
+// holdsServer reports whether a server that is in use is so by another session of
+// ours.
+func (c *Client) holdsServer() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open > 0 && len(c.slots) > 1
+}
+
+// takeIdle returns a living idle session, or nil.
+func (c *Client) takeIdle() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.idle) > 0 {
+		s := c.idle[len(c.idle)-1]
+		c.idle = c.idle[:len(c.idle)-1]
+		if s.alive() {
+			return s
+		}
+		c.open--
+	}
+	return nil
+}
+
+// release gives a session back. One that owes an answer or is in a transfer is
+// settled first, by a goroutine that the read timeout bounds and Close awaits.
+func (c *Client) release(s *session) {
+	if s.alive() && !s.settled() {
+		c.settling.Go(func() {
+			s.settle()
+			c.putBack(s)
+		})
+		return
+	}
+	c.putBack(s)
+}
+
+func (c *Client) putBack(s *session) {
+	s.giveBack()
+	c.mu.Lock()
+	if s.alive() && c.closed.Err() == nil {
+		c.idle = append(c.idle, s)
+	} else {
+		s.close()
+		c.open--
+	}
+	c.mu.Unlock()
+	<-c.slots
+}
+
+// with runs fn on a session. A repeatable fn that lost a session which had been
+// idle is run once more on a new one: the server may have gone and come back since.
+func (c *Client) with(ctx context.Context, op, path string, repeatable bool, fn func(*session) error) error {
+	for {
+		s, reused, err := c.acquire(ctx)
+		if err != nil {
+			return c.failure(op, path, err)
+		}
+		err = fn(s)
+		lost := err != nil && !s.alive() && !errors.Is(err, Timeout)
+		c.release(s)
+		if lost && reused && repeatable && ctx.Err() == nil {
+			repeatable = false
+			continue
+		}
+		return c.failure(op, path, err)
+	}
+}
+
+// do is with for a single request that is answered by want.
+func (c *Client) do(ctx context.Context, op, path string, r protocol.Request, want protocol.Reason) error {
+	return c.with(ctx, op, path, false, func(s *session) error {
+		if r.Type == protocol.RemoveFile && s.foreign {
+			return &Error{Code: Unsupported}
+		}
+		_, err := s.request(ctx, &r, want)
+		return err
+	})
+}
+
+// split checks a remote path and returns its directory and its name, "" for
+// the root.
+func split(op, p string) (dir, name string, err error) {
+	if !path.IsAbs(p) {
+		return "", "", relative(op, p)
+	}
+	dir, name = protocol.SplitPath(p)
+	return dir, name, nil
+}
+
+func relative(op, p string) error {
+	return &Error{Op: op, Path: p, Code: InvalidName, Err: errors.New("the path is not absolute")}
+}
+
+// splitName is split for a path that can't be the root and whose name the
+// protocol must be able to carry.
+func splitName(op, p string) (dir, name string, err error) {
+	dir, name, err = split(op, p)
+	if err == nil && !protocol.ValidName(name) {
+		err = &Error{Op: op, Path: p, Code: InvalidName, Err: errors.New(`a name has 1 to 255 bytes and none of < > : " / \ | ? *`)}
+	}
+	return dir, name, err
+}

@@ -1,0 +1,208 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/zmtp"
+)
+
+// Code is the kind of a failure. It is an error itself, so that
+// errors.Is(err, remote.NotEmpty) works; where the standard library has an error
+// for it (fs.ErrNotExist, fs.ErrExist, fs.ErrInvalid, fs.ErrPermission,
+// errors.ErrUnsupported, os.ErrDeadlineExceeded), errors.Is finds that too.
+type Code int
+
+// The codes.
+const (
+	Unknown      Code = iota + 1 // the server failed; Err has its message
+	NotFound                     // fs.ErrNotExist
+	Exists                       // fs.ErrExist
+	InvalidName                  // a name or a path the protocol can't carry, fs.ErrInvalid
+	NotAFile                     // a directory or a special file where a file is needed
+	NotDirectory                 // a file where a directory is needed
+	NotEmpty                     // a directory that still has entries
+	TooLarge                     // the server refuses a file of this size
+	BadChunkSize                 // the server refuses the chunk size asked for
+	Unsupported                  // this server can't do it, errors.ErrUnsupported
+	Cancelled                    // a progress callback returned false
+	Changed                      // the source changed while it was transferred
+	Unreachable                  // no connection, or lost before the answer came
+	Timeout                      // the server was silent too long, os.ErrDeadlineExceeded
+	Denied                       // the server refused the token, fs.ErrPermission
+	InUse                        // the server serves another client alone
+	Corrupted                    // the server's bytes are not an answer to the request
+)
+
+var codeTexts = map[Code]string{
+	Unknown:      "the server failed",
+	NotFound:     "no such file or directory",
+	Exists:       "it exists already",
+	InvalidName:  "invalid name",
+	NotAFile:     "not a file",
+	NotDirectory: "not a directory",
+	NotEmpty:     "directory not empty",
+	TooLarge:     "the server refuses files of this size",
+	BadChunkSize: "the server refuses this chunk size",
+	Unsupported:  "not supported by this server",
+	Cancelled:    "cancelled",
+	Changed:      "the source changed during the transfer",
+	Unreachable:  "the server can't be reached",
+	Timeout:      "the server did not answer in time",
+	Denied:       "the server refused the token",
+	InUse:        "the server is in use",
+	Corrupted:    "the server's answer makes no sense",
+}
+
+var codeEquals = map[Code]error{
+	NotFound:    fs.ErrNotExist,
+	Exists:      fs.ErrExist,
+	InvalidName: fs.ErrInvalid,
+	Unsupported: errors.ErrUnsupported,
+	Timeout:     os.ErrDeadlineExceeded,
+	Denied:      fs.ErrPermission,
+	Cancelled:   context.Canceled,
+}
+
+func (c Code) Error() string { return codeTexts[c] }
+
+// Is makes errors.Is find the standard library's error for c.
+func (c Code) Is(target error) bool { return codeEquals[c] == target && target != nil }
+
+// Error is a failed operation. Every error of a Client is one, except
+// an end of the context, which comes as the context's own error inside.
+type Error struct {
+	Op   string // the method's operation: "list", "upload", ...
+	Path string // the remote path, or the server's address when the server is at fault
+	Code Code   // 0: Err says it all (the context's end, a local file's error)
+	Err  error  // what lies beneath, or nil
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Code == 0:
+		return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Err)
+	case e.Err == nil:
+		return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Code)
+	default:
+		return fmt.Sprintf("%s %s: %v: %v", e.Op, e.Path, e.Code, e.Err)
+	}
+}
+
+// Unwrap gives errors.Is and errors.As the code and the cause.
+func (e *Error) Unwrap() []error {
+	var errs []error
+	if e.Code != 0 {
+		errs = append(errs, e.Code)
+	}
+	if e.Err != nil {
+		errs = append(errs, e.Err)
+	}
+	return errs
+}
+
+// reasonCodes maps the protocol's reasons for a refusal.
+var reasonCodes = map[protocol.Reason]Code{
+	protocol.InvalidFileName:    InvalidName,
+	protocol.FileNotFound:       NotFound,
+	protocol.FileAlreadyExists:  Exists,
+	protocol.NotAFile:           NotAFile,
+	protocol.NotADirectory:      NotDirectory,
+	protocol.IncorrectFileSize:  TooLarge,
+	protocol.IncorrectChunkSize: BadChunkSize,
+	protocol.DirectoryNotEmpty:  NotEmpty,
+}
+
+// refusal returns the error that a response other than ACCEPTED means.
+func refusal(r *protocol.Response) *Error {
+	if code, ok := reasonCodes[r.Reason]; ok {
+		return &Error{Code: code}
+	}
+	message := r.Message
+	if message == "" {
+		message = r.Reason.String()
+	}
+	return &Error{Code: Unknown, Err: errors.New(printable(message))}
+}
+
+// printable keeps a peer's control characters from the user's terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// corrupted is the error of a server that does not follow the protocol.
+func corrupted(err error) *Error { return &Error{Code: Corrupted, Err: err} }
+
+var errLost = errors.New("the connection was lost")
+
+// lost returns what the end of a connection means to the request under way.
+func lost(err error) *Error {
+	var e *Error
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Error{Code: Timeout}
+	case errors.As(err, &errno):
+		return &Error{Code: Unreachable, Err: errno}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return &Error{Code: Unreachable, Err: errLost}
+	default:
+		return corrupted(err)
+	}
+}
+
+// undialled returns what a failed dial means.
+func undialled(err error) *Error {
+	var refused *zmtp.RefusedError
+	if errors.As(err, &refused) {
+		if by, ok := refused.InUse(); ok {
+			return &Error{Code: InUse, Err: errors.New(by)}
+		}
+		return &Error{Code: Denied}
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return &Error{Code: Unreachable, Err: errors.New(dns.Err)}
+	}
+	e := lost(err)
+	if e.Code == Corrupted || e.Err == errLost {
+		return &Error{Code: Unreachable, Err: errors.New("it does not speak Remofile")}
+	}
+	return e
+}
+
+// failure completes the error of an operation with what it was doing.
+func (c *Client) failure(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	switch {
+	case !errors.As(err, &e):
+		e = &Error{Err: err}
+	case e.Op != "":
+		return err
+	}
+	e.Op, e.Path = op, path
+	switch e.Code {
+	case Unreachable, Timeout, Denied, InUse, Corrupted:
+		e.Path = c.opts.Address
+	}
+	return e
+}

@@ -1,0 +1,177 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/remofile/remofile/protocol"
+)
+
+// TransferOptions are the options of an upload or a download. The zero value is
+// good.
+type TransferOptions struct {
+	// Replace lets the transfer replace an existing file, in one step when it
+	// is complete; in the transfer of a directory, existing directories are
+	// used. Without it an existing name fails with Exists.
+	Replace bool
+	// Progress is called with each chunk before it is sent or written: its
+	// bytes (valid during the call), how many bytes remain, these included,
+	// and the size and the name of the whole file. Returning false cancels
+	// the transfer on the server; it fails with Cancelled.
+	Progress func(chunk []byte, remaining, size int64, name string) bool
+}
+
+// report calls Progress, where there is one.
+func (o *TransferOptions) report(chunk []byte, remaining, size int64, name string) error {
+	if o.Progress != nil && !o.Progress(chunk, remaining, size, name) {
+		return &Error{Code: Cancelled}
+	}
+	return nil
+}
+
+// Upload sends size bytes of r to the file p, which appears when it is complete.
+// It fails with Exists, NotDirectory (there is no such directory) or TooLarge,
+// with Changed where r ends early, and with Unsupported where it should replace
+// a file on a foreign server.
+func (c *Client) Upload(ctx context.Context, p string, r io.Reader, size int64, o TransferOptions) error {
+	return c.upload(ctx, p, source{Reader: r}, size, o)
+}
+
+// source is what an upload reads.
+type source struct {
+	io.Reader
+	// intact, if not nil, is asked before the last chunk is sent whether the
+	// source still is what it was.
+	intact func() error
+}
+
+func (c *Client) upload(ctx context.Context, p string, src source, size int64, o TransferOptions) error {
+	const op = "upload"
+	dir, name, err := splitName(op, p)
+	if err != nil {
+		return err
+	}
+	if size == 0 && !o.Replace {
+		return c.do(ctx, op, p, protocol.Request{Type: protocol.CreateFile, Name: name, Directory: dir}, protocol.FileCreated)
+	}
+	begin := protocol.Request{Type: protocol.UploadFile, Name: name, Directory: dir, Size: size, Replace: o.Replace}
+	return c.with(ctx, op, p, false, func(s *session) error {
+		if s.foreign && o.Replace {
+			return &Error{Code: Unsupported, Err: errors.New("it can't replace a file")}
+		}
+		if _, err := c.begin(ctx, s, &begin); err != nil {
+			return err
+		}
+		err := s.sendChunks(ctx, src, size, begin.ChunkSize, name, &o)
+		if err != nil && s.alive() && s.transferring && !s.awaiting {
+			s.cancelTransfer(context.WithoutCancel(ctx))
+		}
+		return err
+	})
+}
+
+// begin sends the first request of a transfer with the chunk size that the server
+// is known to take, and leaves that in r. Where the caller of Dial chose none, 512
+// is tried after 8192.
+func (c *Client) begin(ctx context.Context, s *session, r *protocol.Request) (protocol.Response, error) {
+	for {
+		r.ChunkSize = c.chunkSize.Load()
+		answer, err := s.request(ctx, r, protocol.TransferAccepted)
+		if errors.Is(err, BadChunkSize) && c.opts.ChunkSize == 0 && r.ChunkSize != protocol.DefaultMinChunkSize {
+			c.chunkSize.Store(protocol.DefaultMinChunkSize)
+			continue
+		}
+		return answer, err
+	}
+}
+
+// sendChunks sends the whole of src. An empty file is one empty chunk.
+func (s *session) sendChunks(ctx context.Context, src source, size, chunkSize int64, name string, o *TransferOptions) error {
+	remaining := size
+	for {
+		n := min(remaining, chunkSize)
+		last := n == remaining
+		var err error
+		s.out, err = protocol.AppendSendChunk(s.out[:0], int(n), func(chunk []byte) error {
+			if _, err := io.ReadFull(src, chunk); err != nil {
+				return sourceError(err)
+			}
+			return o.report(chunk, remaining, size, name)
+		})
+		if err == nil && last && src.intact != nil {
+			err = src.intact()
+		}
+		if err != nil {
+			return err
+		}
+		want := protocol.ChunkReceived
+		if last {
+			want = protocol.TransferCompleted
+		}
+		if _, err := s.exchange(ctx, want); err != nil || last {
+			return err
+		}
+		remaining -= n
+	}
+}
+
+func sourceError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{Code: Changed}
+	}
+	return err
+}
+
+// Download writes the content of the file p to w and returns its size in bytes,
+// or how many bytes w took before an error. It fails with NotFound, NotAFile or
+// NotDirectory (there is no such directory).
+func (c *Client) Download(ctx context.Context, p string, w io.Writer, o TransferOptions) (int64, error) {
+	const op = "download"
+	dir, name, err := splitName(op, p)
+	if err != nil {
+		return 0, err
+	}
+	var written int64
+	err = c.with(ctx, op, p, false, func(s *session) error {
+		begin := protocol.Request{Type: protocol.DownloadFile, Name: name, Directory: dir}
+		answer, err := c.begin(ctx, s, &begin)
+		if err != nil {
+			return err
+		}
+		written, err = s.receiveChunks(ctx, w, answer.Size, begin.ChunkSize, name, &o)
+		if err != nil && s.alive() && s.transferring && !s.awaiting {
+			s.cancelTransfer(context.WithoutCancel(ctx))
+		}
+		return err
+	})
+	return written, err
+}
+
+// receiveChunks writes a file of size bytes to w and returns how many it wrote.
+func (s *session) receiveChunks(ctx context.Context, w io.Writer, size, chunkSize int64, name string, o *TransferOptions) (written int64, err error) {
+	request := protocol.Request{Type: protocol.ReceiveChunk}
+	for {
+		remaining := size - written
+		want := protocol.ChunkSent
+		if remaining <= chunkSize {
+			want = protocol.TransferCompleted
+		}
+		answer, err := s.request(ctx, &request, want)
+		if err != nil {
+			return written, err
+		}
+		if int64(len(answer.Data)) != min(remaining, chunkSize) {
+			s.close()
+			return written, corrupted(errors.New("a chunk of a wrong size"))
+		}
+		if err := o.report(answer.Data, remaining, size, name); err != nil {
+			return written, err
+		}
+		n, err := w.Write(answer.Data)
+		written += int64(n)
+		if err != nil || want == protocol.TransferCompleted {
+			return written, err
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+)
+
+// UploadDirectory sends the local directory source and all in it to the path p,
+// which must not exist unless o.Replace is set. Symbolic links to files are sent
+// as what they lead to. What can't be sent is left out, and the others follow:
+// the error joins (errors.Join) an *Error for each. Only an unreachable server or
+// the end of ctx stops the whole.
+func (c *Client) UploadDirectory(ctx context.Context, source, p string, o TransferOptions) error {
+	return c.uploadTree(ctx, source, p, o, 0)
+}
+
+func (c *Client) uploadTree(ctx context.Context, source, p string, o TransferOptions, depth int) error {
+	const op = "upload"
+	if depth == maxDepth {
+		return tooDeep(op, source)
+	}
+	entries, err := os.ReadDir(source)
+	if err != nil {
+		return localError(op, source, err)
+	}
+	if err := c.ensureDirectory(ctx, p, o.Replace); err != nil {
+		return err
+	}
+	var failed []error
+	for _, e := range entries {
+		from, to := filepath.Join(source, e.Name()), path.Join(p, e.Name())
+		if e.IsDir() {
+			err = c.uploadTree(ctx, from, to, o, depth+1)
+		} else {
+			err = c.UploadFile(ctx, from, to, o)
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if stops(ctx, err) {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// ensureDirectory makes the directory p, or accepts the one that is there.
+func (c *Client) ensureDirectory(ctx context.Context, p string, existing bool) error {
+	err := c.MakeDirectory(ctx, p)
+	if !existing || !errors.Is(err, Exists) {
+		return err
+	}
+	e, err := c.Stat(ctx, p)
+	if err == nil && !e.Directory {
+		err = &Error{Op: "mkdir", Path: p, Code: NotDirectory}
+	}
+	return err
+}
+
+// DownloadDirectory fetches the directory p and all in it into the local directory
+// destination, which must not exist unless o.Replace is set. Errors are those of
+// UploadDirectory.
+func (c *Client) DownloadDirectory(ctx context.Context, p, destination string, o TransferOptions) error {
+	return c.downloadTree(ctx, p, destination, o, 0)
+}
+
+func (c *Client) downloadTree(ctx context.Context, p, destination string, o TransferOptions, depth int) error {
+	const op = "download"
+	if depth == maxDepth {
+		return tooDeep(op, p)
+	}
+	entries, err := c.List(ctx, p)
+	if err != nil {
+		return err
+	}
+	if err := ensureLocalDirectory(destination, o.Replace); err != nil {
+		return err
+	}
+	var failed []error
+	for _, e := range entries {
+		from, to := path.Join(p, e.Name), filepath.Join(destination, e.Name)
+		if e.Directory {
+			err = c.downloadTree(ctx, from, to, o, depth+1)
+		} else {
+			err = c.DownloadFile(ctx, from, to, o)
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if stops(ctx, err) {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// ensureLocalDirectory makes a local directory, or accepts one that is there, but
+// no symbolic link to one: a transfer must not leave its destination.
+func ensureLocalDirectory(name string, existing bool) error {
+	const op = "download"
+	err := os.Mkdir(name, 0o777)
+	if !existing || !errors.Is(err, fs.ErrExist) {
+		return localError(op, name, err)
+	}
+	info, err := os.Lstat(name)
+	if err == nil && !info.IsDir() {
+		return &Error{Op: op, Path: name, Code: NotDirectory}
+	}
+	return localError(op, name, err)
+}
+
+// stops reports whether the transfer of a tree has to end with this error.
+func stops(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, Cancelled) || errors.Is(err, Unreachable) ||
+		errors.Is(err, Timeout) || errors.Is(err, Denied) || errors.Is(err, InUse)
+}
