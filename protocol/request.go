@@ -1,7 +1,7 @@
 package protocol
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/remofile/remofile/protocol/internal/pickle"
 )
@@ -100,10 +100,14 @@ func arity(r *Request) int {
 	}
 }
 
+// requestLimits leave room for a path of thousands of parts, and for nothing else
+// that is large but a chunk.
+var requestLimits = pickle.Limits{Depth: 4, Ops: 40_000}
+
 // DecodeRequest decodes one request. Data aliases b. Every error is a
 // *BadRequestError.
 func DecodeRequest(b []byte) (Request, error) {
-	v, err := pickle.Decode(b, pickle.Limits{})
+	v, err := pickle.Decode(b, requestLimits)
 	if err != nil {
 		return Request{}, &BadRequestError{Err: err}
 	}
@@ -139,5 +143,5 @@ func DecodeRequest(b []byte) (Request, error) {
 }
 
 func badRequest(t RequestType, msg string) error {
-	return &BadRequestError{Type: t, Err: fmt.Errorf("%s", msg)}
+	return &BadRequestError{Type: t, Err: errors.New(msg)}
 }

@@ -1,5 +1,7 @@
 package pickle
 
+import "slices"
+
 // openList is a list that may still grow. Only its slots refer to it.
 type openList struct {
 	items List
@@ -90,6 +92,7 @@ func (d *decoder) appendTo(s *slot, values []slot) error {
 	if !ok {
 		return d.errorf("not a list")
 	}
+	l.items = slices.Grow(l.items, len(values))
 	for _, child := range values {
 		v, err := d.adopt(s, child)
 		if err != nil {
@@ -134,6 +137,7 @@ func (d *decoder) setIn(s *slot, values []slot) error {
 	if len(values)%2 != 0 {
 		return d.errorf("key without a value")
 	}
+	o.items = slices.Grow(o.items, len(values)/2)
 	for i := 0; i < len(values); i += 2 {
 		key, ok := values[i].value.(string)
 		if !ok {

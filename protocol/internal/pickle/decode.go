@@ -19,6 +19,7 @@ func Decode(b []byte, l Limits) (any, error) {
 		in:     b,
 		limits: l,
 		ops:    l.Ops,
+		shared: l.Ops,
 		spare:  len(b) + spareBytes,
 	}
 	d.stack = d.firstStack[:0]
@@ -33,8 +34,9 @@ type decoder struct {
 	op     int // offset of the opcode under way, for errors
 	limits Limits
 
-	ops   int // opcodes left of limits.Ops
-	spare int // bytes left that REDUCE may make
+	ops    int // opcodes left of limits.Ops
+	shared int // values left that tuples from the memo may hold, in all
+	spare  int // bytes left that REDUCE may make
 
 	stack []slot
 	marks []int // lengths that the stack had at its open marks
@@ -49,8 +51,8 @@ type decoder struct {
 func (d *decoder) run() (any, error) {
 	for {
 		d.op = d.pos
-		if err := d.spend(1); err != nil {
-			return nil, err
+		if d.ops--; d.ops < 0 {
+			return nil, d.errorf("more opcodes than the limit of %d", d.limits.Ops)
 		}
 		op, err := d.take(1)
 		if err != nil {
@@ -247,15 +249,6 @@ func (d *decoder) line() ([]byte, error) {
 	b := d.in[d.pos : d.pos+n]
 	d.pos += n + 1
 	return b, nil
-}
-
-// spend takes n from the opcodes that are left.
-func (d *decoder) spend(n int) error {
-	if n > d.ops {
-		return d.errorf("more opcodes than the limit of %d", d.limits.Ops)
-	}
-	d.ops -= n
-	return nil
 }
 
 func (d *decoder) errorf(format string, args ...any) error {

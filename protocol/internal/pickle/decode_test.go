@@ -111,8 +111,8 @@ func TestLimits(t *testing.T) {
 		{"(NNNNt.", pickle.Limits{Stack: 5}},
 		{"((tt.", pickle.Limits{Stack: 2}},
 
-		// What a tuple from the memo holds counts as it would without the memo.
-		{"N\x85\x94h\x00\x86.", pickle.Limits{Ops: 7}},
+		// 14 opcodes, and 4 times a tuple of 4 values from the memo.
+		{"((NNNNt\x94h\x00h\x00h\x00h\x00t.", pickle.Limits{Ops: 16}},
 	}
 	for _, test := range tests {
 		if _, err := pickle.Decode([]byte(test.in), test.enough); err != nil {

@@ -49,9 +49,10 @@ func (d *decoder) put(id uint64) error {
 	return nil
 }
 
-// get pushes a stored value. The values in a tuple count as opcodes, so that
-// tuples of tuples from the memo do not grow without bound. A list or dict may
-// have grown since, or contain itself by now: none is taken from the memo.
+// get pushes a stored value. The values in a tuple are counted, so that tuples of
+// tuples from the memo, which cost nothing here, stay bounded for whoever goes
+// through the result. A list or dict may have grown since, or contain itself by
+// now: none is taken from the memo.
 func (d *decoder) get(id uint64) error {
 	s, ok := d.memo.get(id)
 	if !ok {
@@ -61,8 +62,8 @@ func (d *decoder) get(id uint64) error {
 	case *openList, *openDict:
 		return d.errorf("list or dict from the memo")
 	}
-	if err := d.spend(s.nodes - 1); err != nil {
-		return err
+	if d.shared -= s.nodes - 1; d.shared < 0 {
+		return d.errorf("more values in tuples from the memo than the limit of %d", d.limits.Ops)
 	}
 	return d.push(s)
 }

@@ -45,9 +45,11 @@ func (d *decoder) longLine() error {
 	return d.pushDecimal(strings.TrimSuffix(s, "L"))
 }
 
+// pushDecimal pushes an integer. It is refused in any spelling but Python's own,
+// for a zero at its start makes it octal to some readers.
 func (d *decoder) pushDecimal(s string) error {
 	v, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
+	if err != nil || strconv.FormatInt(v, 10) != s {
 		return d.errorf("not an integer of 64 bits: %q", s)
 	}
 	return d.pushValue(v)

@@ -63,13 +63,12 @@
 //
 // The input comes from strangers. Every length is compared with the bytes that
 // are left before anything is allocated for it, there is no recursion, and the
-// work is proportional to the input. One opcode costs at most about 150 bytes of
-// memory, apart from the text, which is copied once or twice. See Limits.
+// work is proportional to the input. One opcode costs at most about 300 bytes of
+// memory, garbage included, apart from the text, which is copied once or twice.
+// See Limits.
 package pickle
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Tuple is a Python tuple.
 type Tuple []any
@@ -112,11 +111,11 @@ type Limits struct {
 	Depth int
 
 	// Ops is the number of opcodes, and so bounds the memory of all values but
-	// text. Taking a tuple from the memo counts as many as it has values in
-	// it, so Ops also bounds the result if it is written out as a tree.
+	// text. The values in tuples that are taken from the memo again are
+	// counted too, apart: as a tree, the result has at most twice Ops values.
 	// Default 256 and one for every two bytes of input, which any listing of
-	// files stays below; a request in which the bytes are one chunk needs
-	// far less.
+	// files stays below. A request needs far less, however large its chunk: a
+	// few dozen, and two for each part of a path.
 	Ops int
 
 	// Memo is the number of values that the memo holds. Default Ops.

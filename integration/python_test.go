@@ -1,0 +1,224 @@
+package integration
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/remofile/remofile/remote"
+	"github.com/remofile/remofile/server"
+)
+
+const token = "qRkVWJcFRqi7rsNMbagaDd"
+
+// python returns a Python that has pyzmq. Without one the test is skipped, but
+// not with CI=true.
+func python(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(name, "-c", "import zmq").Run() == nil {
+			return name
+		}
+	}
+	lacking(t, "no python3 with the module zmq (Debian: python3-zmq)")
+	return ""
+}
+
+// lacking skips a test that needs what this machine does not have. With CI=true
+// it fails: there everything must be there.
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// startPythonServer serves dir as the original implementation does and returns
+// its address.
+func startPythonServer(t *testing.T, dir string, env ...string) string {
+	t.Helper()
+	cmd := exec.Command(python(t), "testdata/python/server.py", dir, token)
+	cmd.Env = append(append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), env...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if stderr.Len() > 0 {
+			t.Errorf("the Python server says: %s", stderr.String())
+		}
+	})
+	port, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("no port from the Python server: %v", err)
+	}
+	return net.JoinHostPort("127.0.0.1", strings.TrimSpace(port))
+}
+
+func dial(t *testing.T, o remote.Options) *remote.Client {
+	t.Helper()
+	o.Token = token
+	o.Timeout = 20 * time.Second
+	c, err := remote.Dial(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestClientOnPythonServer runs every operation of our client against a server in
+// Python, which ends with an error when it gets what the original does not know.
+func TestClientOnPythonServer(t *testing.T) {
+	jail := t.TempDir()
+	ctx := context.Background()
+	c := dial(t, remote.Options{Address: startPythonServer(t, jail)})
+	if !c.Foreign() {
+		t.Error("a server without X-Remofile is not taken for foreign")
+	}
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	local := t.TempDir()
+	content := bytes.Repeat([]byte("some bytes "), 5000)
+	check(os.WriteFile(filepath.Join(local, "file"), content, 0o666))
+	check(os.WriteFile(filepath.Join(local, "empty"), nil, 0o666))
+
+	check(c.MakeDirectory(ctx, "/dir"))
+	check(c.CreateFile(ctx, "/dir/new"))
+	check(c.UploadFile(ctx, filepath.Join(local, "file"), "/dir/file", remote.TransferOptions{}))
+	check(c.UploadDirectory(ctx, local, "/tree", remote.TransferOptions{}))
+	back := filepath.Join(t.TempDir(), "back")
+	check(c.DownloadDirectory(ctx, "/tree", back, remote.TransferOptions{}))
+	for name, want := range map[string][]byte{"file": content, "empty": {}} {
+		if got, err := os.ReadFile(filepath.Join(back, name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s came back with %d bytes, error %v", name, len(got), err)
+		}
+	}
+	entries, err := c.List(ctx, "/dir")
+	check(err)
+	if len(entries) != 2 || entries[0].Name != "file" || entries[0].Size != int64(len(content)) || entries[1].Name != "new" {
+		t.Errorf("listed %+v", entries)
+	}
+	if e, err := c.Stat(ctx, "/dir"); err != nil || !e.Directory {
+		t.Errorf("/dir is %+v, error %v", e, err)
+	}
+	for _, test := range []struct {
+		name string
+		err  error
+		want error
+	}{
+		{"a taken name", c.CreateFile(ctx, "/dir/new"), fs.ErrExist},
+		{"a missing directory", c.MakeDirectory(ctx, "/none/x"), fs.ErrNotExist},
+		{"upload to a taken name", c.UploadFile(ctx, filepath.Join(local, "file"), "/dir/file", remote.TransferOptions{}), fs.ErrExist},
+		{"remove", c.Remove(ctx, "/dir/new"), errors.ErrUnsupported},
+		{"replace", c.UploadFile(ctx, filepath.Join(local, "file"), "/dir/file", remote.TransferOptions{Replace: true}), errors.ErrUnsupported},
+		{"cancelled upload", c.UploadFile(ctx, filepath.Join(local, "file"), "/cancelled", remote.TransferOptions{
+			Progress: func(_ []byte, remaining, size int64, _ string) bool { return remaining == size },
+		}), remote.Cancelled},
+	} {
+		if !errors.Is(test.err, test.want) {
+			t.Errorf("%s: error %v, want %v", test.name, test.err, test.want)
+		}
+	}
+	if _, err := c.Stat(ctx, "/none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: error %v", err)
+	}
+	if _, err := c.List(ctx, "/"); err != nil {
+		t.Errorf("after a cancelled upload: %v", err)
+	}
+}
+
+// TestSmallChunksWhereTheServerWantsThem is about a server that refuses 8192.
+func TestSmallChunksWhereTheServerWantsThem(t *testing.T) {
+	jail := t.TempDir()
+	address := startPythonServer(t, jail, "MAX_CHUNK_SIZE=512")
+	content := bytes.Repeat([]byte{7}, 2000)
+	c := dial(t, remote.Options{Address: address})
+	if err := c.Upload(context.Background(), "/f", bytes.NewReader(content), 2000, remote.TransferOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if n, err := c.Download(context.Background(), "/f", &got, remote.TransferOptions{}); err != nil || n != 2000 || !bytes.Equal(got.Bytes(), content) {
+		t.Errorf("%d bytes came back, error %v", n, err)
+	}
+}
+
+// TestPythonClientOnServer replays what a Python client says, in each protocol of
+// pickle, and holds our answers against what the original answers.
+func TestPythonClientOnServer(t *testing.T) {
+	jail := t.TempDir()
+	s, err := server.New(server.Options{Jail: jail, Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	defer func() {
+		s.Shutdown(context.Background())
+		<-served
+	}()
+
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	cmd := exec.Command(python(t), "testdata/python/client.py", port, token)
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("the Python client: %v, after %s", err, out)
+	}
+	data := bytes.Repeat(byteRange(), 40)
+	want := []string{"[1, 3]", "[1, 11]", "[1, 12]", "[1, 14]", "[1, 2]", "[2, 6]", `[1, 1, {`,
+		"[1, 11, 10240]", `[1, 13, "` + hexOf(data[:8192]) + `"]`, `[1, 14, "` + hexOf(data[8192:]) + `"]`}
+	for range 6 {
+		want = append(want, "[1, 11]", "[1, 12]", "[1, 14]")
+	}
+	want = append(want, "[2, 19]", "[1, 18]")
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(lines) != len(want) {
+		t.Fatalf("%d responses, want %d", len(lines), len(want))
+	}
+	for i, line := range lines {
+		if !strings.HasPrefix(line, want[i]) {
+			t.Errorf("response %d: %.80s, want %.80s", i, line, want[i])
+		}
+	}
+	if got, err := os.ReadFile(filepath.Join(jail, "from python", "data.bin")); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("data.bin has %d bytes in the jail, error %v", len(got), err)
+	}
+}
+
+func byteRange() []byte {
+	b := make([]byte, 256)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return b
+}
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }

@@ -1,0 +1,73 @@
+// Package protocol is the wire of Remofile: requests, responses, reasons, names
+// and limits, as bytes and types. It does no input or output.
+//
+// # Remofile 1
+//
+// This is the specification of Remofile 1 as it is spoken here: the protocol of
+// the original Python implementation, with REMOVE_FILE, which it left out, and
+// with replacing uploads. Where the original's documents and its implementation
+// disagree, the implementation is followed, but for LIST_FILES, which is allowed
+// in every state.
+//
+// A client sends a request, the server sends a response, and so on in turn. Each
+// is a ZeroMQ message of two frames: an empty one, and a Python tuple in pickle
+// (protocols 0 to 5 are read, protocol 4 is written). The first elements are
+// numbers of the tables below: plain integers, or members of the original's
+// enumerations in the forms in which Python pickles them.
+//
+//	request  1 LIST_FILES       (1, directory)
+//	         2 CREATE_FILE      (2, name, directory)
+//	         3 MAKE_DIRECTORY   (3, name, directory)
+//	         4 UPLOAD_FILE      (4, name, directory, size, chunk_size[, replace])
+//	         5 SEND_CHUNK       (5, bytes)
+//	         6 DOWNLOAD_FILE    (6, name, directory, chunk_size)
+//	         7 RECEIVE_CHUNK    (7,)
+//	         8 CANCEL_TRANSFER  (8,)
+//	         9 REMOVE_FILE      (9, name, directory)
+//
+//	response 1 ACCEPTED         done
+//	         2 REFUSED          understood, but it can't be done
+//	         3 ERROR            the request breaks the protocol, or the server failed
+//
+//	reason   1 FILES_LISTED          (1, 1, {name: (is_directory, size, mtime)})
+//	         2 FILE_CREATED          (1, 2)
+//	         3 DIRECTORY_CREATED     (1, 3)
+//	         4 INVALID_FILE_NAME     (2, 4)
+//	         5 FILE_NOT_FOUND        (2, 5)
+//	         6 FILE_ALREADY_EXISTS   (2, 6)
+//	         7 NOT_A_FILE            (2, 7)
+//	         8 NOT_A_DIRECTORY       (2, 8)
+//	         9 INCORRECT_FILE_SIZE   (2, 9)
+//	        10 INCORRECT_CHUNK_SIZE  (2, 10)
+//	        11 TRANSFER_ACCEPTED     (1, 11) to an upload, (1, 11, size) to a download
+//	        12 CHUNK_RECEIVED        (1, 12)
+//	        13 CHUNK_SENT            (1, 13, bytes)
+//	        14 TRANSFER_COMPLETED    (1, 14) to an upload, (1, 14, bytes) to a download
+//	        15 TRANSFER_CANCELLED    (1, 15)
+//	        16 BAD_REQUEST           (3, 16)
+//	        17 UNKNOWN_ERROR         (3, 17, message)
+//	        18 FILE_REMOVED          (1, 18)
+//	        19 DIRECTORY_NOT_EMPTY   (2, 19)
+//
+// The last two reasons, REMOVE_FILE and the element replace are unknown to the
+// original: they are only for a server that puts X-Remofile into its READY.
+//
+// A name obeys ValidName. A directory is a str or a path of pathlib; a relative
+// or an empty one is taken from the root of the jail. Sizes are in bytes, mtime is
+// a float in seconds since 1970.
+//
+// A session is in one of four states and begins as IDLE.
+//
+//	IDLE      UPLOAD_FILE leads to UPLOAD, DOWNLOAD_FILE to DOWNLOAD
+//	UPLOAD    takes SEND_CHUNK and CANCEL_TRANSFER
+//	DOWNLOAD  takes RECEIVE_CHUNK and CANCEL_TRANSFER
+//	DELETE    while a REMOVE_FILE is under way
+//
+// LIST_FILES is taken in all of them; any other request in the wrong state is a
+// BAD_REQUEST that changes nothing. Each chunk has chunk_size bytes and the last
+// one the rest; a chunk that is no bytes or of another length is a BAD_REQUEST that
+// ends the upload. A file of 0 bytes can't be uploaded (CREATE_FILE makes it) unless
+// it is to replace another: then it is one chunk of 0 bytes. The download of a file
+// of 0 bytes is accepted without a size and completed without bytes. Every error
+// of the server ends the transfer.
+package protocol
