@@ -32,6 +32,8 @@ type Options struct {
 	Address string
 	// Token is the secret shared with the server, 1 to 255 bytes.
 	Token string
+	// Dial opens the connection, nil is TCP. It must obey its context.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Timeout is the longest silence of the server before an operation
 	// fails with Timeout: any byte that arrives restarts it. 0 is 3.6 s.
 	Timeout time.Duration
@@ -65,10 +67,18 @@ func (o *Options) setDefaults() error {
 	if o.MaxSessions == 0 {
 		o.MaxSessions = DefaultMaxSessions
 	}
+	if o.Dial == nil {
+		o.Dial = dialTCP
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", address)
 }
 
 // Client is what a program holds of one server. It opens sessions as they are
@@ -145,21 +155,8 @@ func (c *Client) Address() string { return c.opts.Address }
 
 // dial opens a session.
 func (c *Client) dial(ctx context.Context) (*session, error) {
-	timed, cancel := context.WithTimeout(ctx, c.opts.Timeout)
-	defer cancel()
-	conn, err := zmtp.Dial(timed, c.opts.Address, &c.cfg)
-	switch {
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
-	case timed.Err() != nil:
-		err = &Error{Code: Timeout}
-	case err != nil:
-		err = undialled(err)
-	}
+	conn, err := c.connect(ctx)
 	if err != nil {
-		if conn != nil {
-			conn.Close()
-		}
 		return nil, err
 	}
 	s := newSession(conn, c.opts.Timeout)
@@ -169,6 +166,27 @@ func (c *Client) dial(ctx context.Context) (*session, error) {
 	c.mu.Unlock()
 	c.opts.Logger.Info("session opened", "peer", c.opts.Address)
 	return s, nil
+}
+
+// connect dials and authenticates, both within one silence timeout.
+func (c *Client) connect(ctx context.Context) (*zmtp.Conn, error) {
+	timed, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	var conn *zmtp.Conn
+	nc, err := c.opts.Dial(timed, c.opts.Address)
+	if err == nil {
+		conn, err = zmtp.Client(timed, nc, &c.cfg)
+	}
+	switch {
+	case err == nil:
+		return conn, nil
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case timed.Err() != nil:
+		return nil, &Error{Code: Timeout}
+	default:
+		return nil, undialled(err)
+	}
 }
 
 // acquire takes a session, and with it a slot, until release.
@@ -190,20 +208,24 @@ func (c *Client) acquire(ctx context.Context) (s *session, reused bool, err erro
 		if err == nil {
 			return s, false, nil
 		}
-		if errors.Is(err, InUse) && c.holdsServer() {
-			continue // without this slot: one session is all we get
+		if errors.Is(err, InUse) {
+			if s := c.takeIdle(); s != nil {
+				return s, true, nil
+			}
+			if c.hasSessions() {
+				continue // without this slot: the server gives us one session only
+			}
 		}
 		<-c.slots
 		return nil, false, err
 	}
 }
 
-// holdsServer reports whether a server that is in use is so by another session of
-// ours.
-func (c *Client) holdsServer() bool {
+// hasSessions reports whether other callers hold sessions.
+func (c *Client) hasSessions() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.open > 0 && len(c.slots) > 1
+	return c.open > 0
 }
 
 // takeIdle returns a living idle session, or nil.

@@ -1,5 +1,6 @@
-// Package zmtp connects two peers: dial, handshake, authentication and framed
-// messages, over ZMTP 3 (RFC 23/ZMTP) with one session to a connection.
+// Package zmtp turns a network connection into one that carries messages between
+// authenticated peers: handshake and framing over ZMTP 3 (RFC 23/ZMTP), one session
+// to a connection.
 //
 // The handshake is zmq4's, over a net.Conn of ours; a server is a ROUTER, a
 // client a DEALER. The token travels as the socket identity of the client's
@@ -74,16 +75,6 @@ const (
 // InUse returns who holds the server, if that is the reason.
 func (e *RefusedError) InUse() (by string, ok bool) {
 	return strings.CutPrefix(e.Reason, inUsePrefix)
-}
-
-// Dial connects to a TCP address and does the client's handshake.
-func Dial(ctx context.Context, address string, cfg *Config) (*Conn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return Client(ctx, nc, cfg)
 }
 
 // Client does the client's handshake on nc, which belongs to the Conn from then

@@ -39,11 +39,19 @@ type acceptance struct {
 	err  error
 }
 
+func dial(ctx context.Context, address string, cfg *Config) (*Conn, error) {
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return Client(ctx, nc, cfg)
+}
+
 // pair returns both ends of an authenticated connection.
 func pair(t *testing.T, client, server *Config) (c, s *Conn) {
 	t.Helper()
 	address, accepted := listen(t, server)
-	c, err := Dial(context.Background(), address, client)
+	c, err := dial(context.Background(), address, client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +79,7 @@ func TestWrongTokenIsToldAtOnce(t *testing.T) {
 	for _, token := range []string{"Secret", "secret ", "s", strings.Repeat("x", 255)} {
 		cfg := config()
 		cfg.Token = token
-		_, err := Dial(context.Background(), address, cfg)
+		_, err := dial(context.Background(), address, cfg)
 		var refused *RefusedError
 		if !errors.As(err, &refused) || refused.Reason != reasonToken {
 			t.Errorf("token %q: client's error %v", token, err)
@@ -86,7 +94,7 @@ func TestAdmitRefusesWithItsReason(t *testing.T) {
 	cfg := config()
 	cfg.Admit = func(net.Addr) error { return errors.New("the lighthouse keeper") }
 	address, _ := listen(t, cfg)
-	_, err := Dial(context.Background(), address, config())
+	_, err := dial(context.Background(), address, config())
 	var refused *RefusedError
 	if !errors.As(err, &refused) {
 		t.Fatal(err)
@@ -204,7 +212,7 @@ func TestSilenceEndsReading(t *testing.T) {
 	}
 }
 
-func TestDialEndsWithItsContext(t *testing.T) {
+func TestHandshakeEndsWithItsContext(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +229,7 @@ func TestDialEndsWithItsContext(t *testing.T) {
 		cancel()
 		nc.Read(make([]byte, 1))
 	}()
-	if _, err := Dial(ctx, l.Addr().String(), config()); !errors.Is(err, context.Canceled) {
+	if _, err := dial(ctx, l.Addr().String(), config()); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 }
