@@ -21,22 +21,29 @@ import (
 
 const token = "qRkVWJcFRqi7rsNMbagaDd"
 
-// python returns a Python that has pyzmq. Without one the test is skipped, but
-// not with CI=true.
-func python(t *testing.T) string {
-	t.Helper()
+// findPython returns a Python that has pyzmq, or "".
+func findPython() string {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
 		if exec.Command(name, "-c", "import zmq").Run() == nil {
 			return name
 		}
 	}
-	lacking(t, "no python3 with the module zmq (Debian: python3-zmq)")
 	return ""
+}
+
+// python is findPython for a test that can't do without.
+func python(t testing.TB) string {
+	t.Helper()
+	name := findPython()
+	if name == "" {
+		lacking(t, "no python3 with the module zmq (Debian: python3-zmq)")
+	}
+	return name
 }
 
 // lacking skips a test that needs what this machine does not have. With CI=true
 // it fails: there everything must be there.
-func lacking(t *testing.T, what string) {
+func lacking(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatal(what)
@@ -46,7 +53,7 @@ func lacking(t *testing.T, what string) {
 
 // startPythonServer serves dir as the original implementation does and returns
 // its address.
-func startPythonServer(t *testing.T, dir string, env ...string) string {
+func startPythonServer(t testing.TB, dir string, env ...string) string {
 	t.Helper()
 	cmd := exec.Command(python(t), "testdata/python/server.py", dir, token)
 	cmd.Env = append(append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), env...)

@@ -152,15 +152,17 @@ func (d *decoder) callBytes(args Tuple) error {
 	return d.pushValue([]byte{})
 }
 
-// callEncode makes bytes of a str in which each character stands for a byte.
 func (d *decoder) callEncode(args Tuple) error {
-	if len(args) != 2 || args[1] != "latin1" {
-		return d.errorf("encode called with other than a str and 'latin1'")
+	if len(args) == 2 && args[1] == "latin1" {
+		if text, ok := args[0].(string); ok {
+			return d.encodeLatin1(text)
+		}
 	}
-	text, ok := args[0].(string)
-	if !ok {
-		return d.errorf("encode called with other than a str and 'latin1'")
-	}
+	return d.errorf("encode called with other than a str and 'latin1'")
+}
+
+// encodeLatin1 pushes the bytes that the characters of text stand for.
+func (d *decoder) encodeLatin1(text string) error {
 	n := utf8.RuneCountInString(text)
 	if err := d.useSpare(n); err != nil {
 		return err

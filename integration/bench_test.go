@@ -1,0 +1,126 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const benchmarkSize = 256 << 20
+
+// BenchmarkTransfer moves one file of 256 MiB over loopback, between processes of
+// their own: the client's and the server's largest memory are reported in MiB.
+// With chunks of 8192 the same is done by a client and a server in Python, as the
+// original speaks: x-python is how many times their rate ours is.
+func BenchmarkTransfer(b *testing.B) {
+	for _, chunkSize := range []int{8 << 10, 1 << 20} {
+		for _, way := range []string{"upload", "download"} {
+			b.Run(fmt.Sprintf("%s/chunk=%dKiB", way, chunkSize>>10), func(b *testing.B) {
+				s := startBenchmarkServer(b, chunkSize)
+				if way == "download" {
+					s.transfer(b, "upload", chunkSize)
+				}
+				b.SetBytes(benchmarkSize)
+				var clientMemory int64
+				for b.Loop() {
+					clientMemory = max(clientMemory, s.transfer(b, way, chunkSize))
+				}
+				b.ReportMetric(float64(clientMemory)/(1<<20), "client-MiB")
+				b.ReportMetric(float64(s.memory(b))/(1<<20), "server-MiB")
+				if rate := pythonRate(b, way); chunkSize == 8<<10 && rate > 0 {
+					ours := float64(b.N) * benchmarkSize / b.Elapsed().Seconds()
+					b.ReportMetric(ours/rate, "x-python")
+				}
+			})
+		}
+	}
+}
+
+type benchmarkServer struct {
+	cmd     *exec.Cmd
+	address string
+}
+
+// startBenchmarkServer runs the command itself.
+func startBenchmarkServer(b *testing.B, maxChunkSize int) *benchmarkServer {
+	b.Helper()
+	bin := buildRmf(b)
+	cmd := exec.Command(filepath.Join(bin, "rmf"), "run", "--address", "127.0.0.1",
+		fmt.Sprintf("--max-chunk-size=%d", maxChunkSize), "--log-level", "warn", b.TempDir(), "0", token)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	})
+	line, err := bufio.NewReader(stderr).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	fields := strings.Fields(line)
+	return &benchmarkServer{cmd: cmd, address: fields[2]}
+}
+
+// transfer runs a client and returns the most memory that it used, in bytes.
+func (s *benchmarkServer) transfer(b *testing.B, way string, chunkSize int) int64 {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "REMOFILE_TEST_TRANSFER="+way, "REMOFILE_TEST_ADDRESS="+s.address,
+		fmt.Sprintf("REMOFILE_TEST_SIZES=%d %d", benchmarkSize, chunkSize))
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		b.Fatal(err)
+	}
+	return cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+}
+
+// memory returns the most memory that the server used, in bytes.
+func (s *benchmarkServer) memory(b *testing.B) int64 {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var kib int64
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	if _, err := fmt.Sscan(peak, &kib); err != nil {
+		b.Fatal(err)
+	}
+	return kib << 10
+}
+
+// pythonRate returns the bytes a second of the Python peers with chunks of 8192,
+// measured now, or 0 where there is no Python.
+func pythonRate(b *testing.B, way string) float64 {
+	const size = 32 << 20
+	interpreter := findPython()
+	if interpreter == "" {
+		return 0
+	}
+	jail := b.TempDir()
+	if way == "download" {
+		if err := os.WriteFile(filepath.Join(jail, "python.bin"), make([]byte, size), 0o666); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_, port, _ := net.SplitHostPort(startPythonServer(b, jail))
+	cmd := exec.Command(interpreter, "testdata/python/transfer.py", port, token, way, fmt.Sprint(size), "8192")
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	start := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	return size / time.Since(start).Seconds()
+}

@@ -1,0 +1,274 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/remofile/remofile/remote"
+)
+
+// patience is how long a script waits for what must come.
+const patience = 30 * time.Second
+
+// TestScripts runs testdata/script/*.txt, which show what each command of rmf does
+// and how it exits. Besides the commands of testscript they have:
+//
+//	exits STATUS PROGRAM ARG...
+//	        runs a program, which must exit with that status
+//	begin NAME PATTERN PROGRAM ARG...
+//	        starts a program and waits for PATTERN on its standard error
+//	finish NAME SIGNAL STATUS
+//	        sends it INT, TERM or nothing (-) and waits for its end with that
+//	        status; stdout and stderr then hold its output
+//	serve ARG...
+//	        begins "rmf run --address 127.0.0.1 ARG... 0" as "server" and sets
+//	        REMOFILE_HOSTNAME, REMOFILE_PORT and, where it had to make one,
+//	        REMOFILE_TOKEN
+//	hold    connects to the server and stays, until the script ends
+//	mute    sets REMOFILE_HOSTNAME and REMOFILE_PORT to a server that never answers
+func TestScripts(t *testing.T) {
+	bin := buildRmf(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+			e.Setenv("TZ", "UTC")
+			e.Values[stageKey{}] = &stage{bin: bin, programs: make(map[string]*program)}
+			e.Defer(func() { leaveNothing(bin, e.WorkDir) })
+			return nil
+		},
+		Condition: func(condition string) (bool, error) {
+			if condition != "fuse" {
+				return false, errors.New("unknown condition")
+			}
+			err := fuseUsable()
+			if os.Getenv("CI") == "true" {
+				return true, err
+			}
+			return err == nil, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":  cmdExits,
+			"begin":  cmdBegin,
+			"finish": cmdFinish,
+			"serve":  cmdServe,
+			"hold":   cmdHold,
+			"mute":   cmdMute,
+		},
+	})
+}
+
+// buildRmf builds the command and returns the directory that it is in.
+func buildRmf(t testing.TB) string {
+	t.Helper()
+	bin := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", bin, "../cmd/rmf").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// fuseUsable returns why nothing can be mounted here, or nil.
+func fuseUsable() error {
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if os.Geteuid() != 0 {
+		_, err = exec.LookPath("fusermount3")
+	}
+	return err
+}
+
+// leaveNothing ends what a failed script left in its directory: mounts, and
+// servers with a pidfile.
+func leaveNothing(bin, dir string) {
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4], dir+"/") {
+			syscall.Unmount(fields[4], syscall.MNT_DETACH)
+		}
+	}
+	pidfiles, _ := filepath.Glob(filepath.Join(dir, "*.pid"))
+	for _, name := range pidfiles {
+		exec.Command(filepath.Join(bin, "rmf"), "stop", "--pidfile", name).Run()
+	}
+}
+
+// stage is what the commands of one script share.
+type stage struct {
+	bin      string // where rmf is
+	programs map[string]*program
+}
+
+type stageKey struct{} // of the stage in testscript.Env.Values
+
+// program is one that a script has begun.
+type program struct {
+	cmd            *exec.Cmd
+	stdout, stderr lockedBuffer
+	ended          chan struct{} // closed after cmd.Wait
+}
+
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS PROGRAM ARG...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	status := 0
+	if errors.As(err, &exit) {
+		status = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(status) != args[0] {
+		ts.Fatalf("exit status %d, want %s", status, args[0])
+	}
+}
+
+func cmdBegin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: begin NAME PATTERN PROGRAM ARG...")
+	}
+	begin(ts, args[0], args[1], args[2:]...)
+}
+
+// begin starts a program and returns it when a line of its standard error matches.
+func begin(ts *testscript.TestScript, name, pattern string, args ...string) *program {
+	s := ts.Value(stageKey{}).(*stage)
+	p := &program{cmd: exec.Command(args[0], args[1:]...), ended: make(chan struct{})}
+	if args[0] == "rmf" {
+		p.cmd = exec.Command(filepath.Join(s.bin, "rmf"), args[1:]...)
+	}
+	p.cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "REMOFILE_HOSTNAME", "REMOFILE_PORT", "REMOFILE_TOKEN"} {
+		p.cmd.Env = append(p.cmd.Env, name+"="+ts.Getenv(name))
+	}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	ts.Check(p.cmd.Start())
+	go func() {
+		p.cmd.Wait() // finish reads the status
+		close(p.ended)
+	}()
+	ts.Defer(func() {
+		p.cmd.Process.Kill()
+		<-p.ended
+	})
+	s.programs[name] = p
+
+	wanted := regexp.MustCompile("(?m)" + pattern)
+	for deadline := time.Now().Add(patience); !wanted.MatchString(p.stderr.String()); {
+		select {
+		case <-p.ended:
+			ts.Fatalf("%s has ended: %s", name, p.stderr.String())
+		case <-time.After(5 * time.Millisecond):
+			if time.Now().After(deadline) {
+				ts.Fatalf("%s says in %v only: %s", name, patience, p.stderr.String())
+			}
+		}
+	}
+	return p
+}
+
+func cmdFinish(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: finish NAME SIGNAL STATUS")
+	}
+	p := ts.Value(stageKey{}).(*stage).programs[args[0]]
+	if p == nil {
+		ts.Fatalf("%s has not been begun", args[0])
+	}
+	switch args[1] {
+	case "INT":
+		ts.Check(p.cmd.Process.Signal(syscall.SIGINT))
+	case "TERM":
+		ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
+	case "-":
+	default:
+		ts.Fatalf("unknown signal %s", args[1])
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		ts.Fatalf("%s has not ended in %v: %s", args[0], patience, p.stderr.String())
+	}
+	io.WriteString(ts.Stdout(), p.stdout.String())
+	io.WriteString(ts.Stderr(), p.stderr.String())
+	if status := p.cmd.ProcessState.ExitCode(); strconv.Itoa(status) != args[2] {
+		ts.Fatalf("exit status %d, want %s", status, args[2])
+	}
+}
+
+func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: serve ARG...")
+	}
+	args = append(append([]string{"rmf", "run", "--address", "127.0.0.1"}, args...), "0")
+	p := begin(ts, "server", "^listening on ", args...)
+	address, _, _ := strings.Cut(strings.TrimPrefix(p.stderr.String(), "listening on "), "\n")
+	setServer(ts, address)
+	if token := strings.TrimSpace(p.stdout.String()); token != "" {
+		ts.Setenv("REMOFILE_TOKEN", token)
+	}
+}
+
+// setServer sets the variables of a client of the server at address.
+func setServer(ts *testscript.TestScript, address string) {
+	host, port, err := net.SplitHostPort(address)
+	ts.Check(err)
+	ts.Setenv("REMOFILE_HOSTNAME", host)
+	ts.Setenv("REMOFILE_PORT", port)
+}
+
+func cmdHold(ts *testscript.TestScript, neg bool, args []string) {
+	c, err := remote.Dial(context.Background(), remote.Options{
+		Address: net.JoinHostPort(ts.Getenv("REMOFILE_HOSTNAME"), ts.Getenv("REMOFILE_PORT")),
+		Token:   ts.Getenv("REMOFILE_TOKEN"),
+	})
+	ts.Check(err)
+	ts.Defer(func() { c.Close() })
+}
+
+func cmdMute(ts *testscript.TestScript, neg bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	setServer(ts, l.Addr().String())
+	ts.Setenv("REMOFILE_TOKEN", "anything")
+}
+
+// lockedBuffer is a buffer that a process fills while a test reads it.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
