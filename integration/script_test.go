@@ -33,8 +33,9 @@ const patience = 30 * time.Second
 //	begin NAME PATTERN PROGRAM ARG...
 //	        starts a program and waits for PATTERN on its standard error
 //	finish NAME SIGNAL STATUS
-//	        sends it INT, TERM or nothing (-) and waits for its end with that
-//	        status; stdout and stderr then hold its output
+//	        sends it INT, TERM, KILL or nothing (-) and waits for its end with
+//	        that status, -1 for one by the signal; stdout and stderr then hold
+//	        its output
 //	serve ARG...
 //	        begins "rmf run --address 127.0.0.1 ARG... 0" as "server" and sets
 //	        REMOFILE_HOSTNAME, REMOFILE_PORT and, where it had to make one,
@@ -201,6 +202,8 @@ func cmdFinish(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(p.cmd.Process.Signal(syscall.SIGINT))
 	case "TERM":
 		ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
+	case "KILL":
+		ts.Check(p.cmd.Process.Kill())
 	case "-":
 	default:
 		ts.Fatalf("unknown signal %s", args[1])

@@ -63,6 +63,10 @@
 //	DOWNLOAD  takes RECEIVE_CHUNK and CANCEL_TRANSFER
 //	DELETE    while a REMOVE_FILE is under way
 //
+// To a server that puts X-Remofile into its READY, a client may send more chunks,
+// or requests for chunks, before the answers to the former have come. Answers come
+// in the order of the requests. (A REQ socket can't do that, a DEALER can.)
+//
 // LIST_FILES is taken in all of them; any other request in the wrong state is a
 // BAD_REQUEST that changes nothing. Each chunk has chunk_size bytes and the last
 // one the rest; a chunk that is no bytes or of another length is a BAD_REQUEST that

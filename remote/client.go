@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,15 +91,14 @@ type Client struct {
 	cfg   zmtp.Config
 	slots chan struct{} // one for each session there may be
 
-	foreign   atomic.Bool  // of the newest session
-	chunkSize atomic.Int64 // bytes; what the server took, as far as known
-	closed    context.Context
-	close     context.CancelFunc
-	settling  sync.WaitGroup // sessions that end a transfer nobody waits for
+	foreign   atomic.Bool    // of the newest session
+	chunkSize atomic.Int64   // bytes; what the server took, as far as known
+	settling  sync.WaitGroup // sessions whose callers left; added to under mu while not closed
 
-	mu   sync.Mutex
-	idle []*session // guarded by mu
-	open int        // sessions, idle or in use; guarded by mu
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	sessions map[*session]struct{} // all
+	idle     []*session
 }
 
 // Dial connects to a server and checks the token.
@@ -115,7 +116,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 			WriteTimeout:     o.Timeout,
 		},
 	}
-	c.closed, c.close = context.WithCancel(context.Background())
+	c.sessions = make(map[*session]struct{})
 	c.chunkSize.Store(int64(o.ChunkSize))
 	if o.ChunkSize == 0 {
 		c.chunkSize.Store(protocol.DefaultMaxChunkSize)
@@ -133,16 +134,21 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends all sessions. Transfers under way fail.
+// Close ends all sessions. Operations under way fail; those that were cancelled
+// are given the time to tell the server.
 func (c *Client) Close() error {
-	c.settling.Wait()
-	c.close()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.idle {
+	c.closed = true
+	c.mu.Unlock()
+	c.settling.Wait()
+	c.mu.Lock()
+	sessions := slices.Collect(maps.Keys(c.sessions))
+	clear(c.sessions)
+	c.idle = nil
+	c.mu.Unlock()
+	for _, s := range sessions {
 		s.close()
 	}
-	c.idle = nil
 	return nil
 }
 
@@ -159,11 +165,15 @@ func (c *Client) dial(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSession(conn, c.opts.Timeout)
-	c.foreign.Store(s.foreign)
 	c.mu.Lock()
-	c.open++
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if c.closed {
+		conn.Close()
+		return nil, net.ErrClosed
+	}
+	s := newSession(conn, c.opts.Timeout)
+	c.sessions[s] = struct{}{}
+	c.foreign.Store(s.foreign)
 	c.opts.Logger.Info("session opened", "peer", c.opts.Address)
 	return s, nil
 }
@@ -197,10 +207,6 @@ func (c *Client) acquire(ctx context.Context) (s *session, reused bool, err erro
 		case <-ctx.Done():
 			return nil, false, context.Cause(ctx)
 		}
-		if err := c.closed.Err(); err != nil {
-			<-c.slots
-			return nil, false, net.ErrClosed
-		}
 		if s := c.takeIdle(); s != nil {
 			return s, true, nil
 		}
@@ -225,7 +231,7 @@ func (c *Client) acquire(ctx context.Context) (s *session, reused bool, err erro
 func (c *Client) hasSessions() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.open > 0
+	return len(c.sessions) > 0
 }
 
 // takeIdle returns a living idle session, or nil.
@@ -238,34 +244,41 @@ func (c *Client) takeIdle() *session {
 		if s.alive() {
 			return s
 		}
-		c.open--
+		delete(c.sessions, s)
 	}
 	return nil
 }
 
-// release gives a session back. One that owes an answer or is in a transfer is
-// settled first, by a goroutine that the read timeout bounds and Close awaits.
+// release gives a session back. One that owes answers or is in a transfer was left
+// by a caller whose context ended: a goroutine settles it, which the read timeout
+// bounds and Close awaits.
 func (c *Client) release(s *session) {
-	if s.alive() && !s.settled() {
-		c.settling.Go(func() {
-			s.settle()
-			c.putBack(s)
-		})
+	c.mu.Lock()
+	if c.closed || s.settled() || !s.alive() {
+		c.mu.Unlock()
+		c.putBack(s)
 		return
 	}
-	c.putBack(s)
+	c.settling.Go(func() {
+		s.settle(context.Background())
+		c.putBack(s)
+	})
+	c.mu.Unlock()
 }
 
 func (c *Client) putBack(s *session) {
 	s.giveBack()
 	c.mu.Lock()
-	if s.alive() && c.closed.Err() == nil {
+	keep := s.alive() && s.settled() && !c.closed
+	if keep {
 		c.idle = append(c.idle, s)
 	} else {
-		s.close()
-		c.open--
+		delete(c.sessions, s)
 	}
 	c.mu.Unlock()
+	if !keep {
+		s.close()
+	}
 	<-c.slots
 }
 
@@ -278,6 +291,9 @@ func (c *Client) with(ctx context.Context, op, path string, repeatable bool, fn 
 			return c.failure(op, path, err)
 		}
 		err = fn(s)
+		if ctx.Err() == nil {
+			s.settle(ctx)
+		}
 		lost := err != nil && !s.alive() && !errors.Is(err, Timeout)
 		c.release(s)
 		if lost && reused && repeatable && ctx.Err() == nil {

@@ -72,9 +72,6 @@ func (c *Client) probe(ctx context.Context, op, dir, name string) error {
 	r := protocol.Request{Type: protocol.DownloadFile, Name: name, Directory: dir, ChunkSize: c.chunkSize.Load()}
 	return c.with(ctx, op, path.Join(dir, name), true, func(s *session) error {
 		_, err := s.request(ctx, &r, protocol.TransferAccepted)
-		if err == nil {
-			s.cancelTransfer(ctx)
-		}
 		if errors.Is(err, NotFound) || (errors.Is(err, NotDirectory)) {
 			return &Error{Code: NotFound}
 		}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,23 +12,24 @@ import (
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
-// session is one authenticated connection: one request at a time, one response
-// to each. Its user is alone with it; only the reader goroutine runs beside. The
+// session is one authenticated connection, on which requests are answered in
+// order. Its user is alone with it; only the reader goroutine runs beside. The
 // reader ends when the connection does.
 type session struct {
 	conn    *zmtp.Conn
 	foreign bool
 	timeout time.Duration
 
-	owed    atomic.Bool   // for the reader: a request was sent and its answer has not come
-	answers chan []byte   // from the reader, one an owed answer; valid until giveBack
-	next    chan struct{} // to the reader: it may overwrite that answer
-	closed  chan struct{} // closed by close
-	dead    chan struct{} // closed by the reader, after err is set
-	err     error
+	expected atomic.Int32  // answers that the reader may receive
+	answers  chan []byte   // from the reader, one at a time; valid until giveBack
+	next     chan struct{} // to the reader: it may overwrite that answer
+	closing  sync.Once
+	closed   chan struct{} // closed by close
+	dead     chan struct{} // closed by the reader, after err is set
+	err      error
 
 	out          []byte
-	awaiting     bool // a request was sent and its answer not taken
+	owed         int  // requests sent whose answers were not taken
 	holding      bool // an answer was taken and not given back
 	transferring bool // as the server sees it: UPLOAD or DOWNLOAD
 }
@@ -61,7 +62,7 @@ func (s *session) read() {
 			s.err = err
 			return
 		}
-		if len(frames) != 2 || len(frames[0]) != 0 || !s.owed.CompareAndSwap(true, false) {
+		if len(frames) != 2 || len(frames[0]) != 0 || s.expected.Add(-1) < 0 {
 			s.err = corrupted(errUnasked)
 			return
 		}
@@ -85,15 +86,18 @@ func (s *session) alive() bool {
 	}
 }
 
-// close ends the session and waits for its reader.
+// close ends the session and waits for its reader. Any goroutine may call it.
 func (s *session) close() {
-	select {
-	case <-s.closed:
-	default:
-		close(s.closed)
-	}
+	s.closing.Do(func() { close(s.closed) })
 	s.conn.Close()
 	<-s.dead
+}
+
+// expect begins the wait for the next answer, and lets the reader overwrite the
+// last one. The order matters: it is the reader that ends the wait.
+func (s *session) expect() {
+	s.conn.SetReadTimeout(s.timeout)
+	s.giveBack()
 }
 
 // giveBack lets the reader overwrite the answer last taken.
@@ -108,31 +112,56 @@ func (s *session) giveBack() {
 	}
 }
 
-// request sends r and returns its answer, which must be ACCEPTED with one of the
-// wanted reasons, or with any where none is named. The answer's Data is valid until the next request.
-func (s *session) request(ctx context.Context, r *protocol.Request, want ...protocol.Reason) (protocol.Response, error) {
-	s.out = protocol.AppendRequest(s.out[:0], r)
-	return s.exchange(ctx, want...)
-}
-
-// exchange sends what out holds.
-func (s *session) exchange(ctx context.Context, want ...protocol.Reason) (protocol.Response, error) {
-	if err := context.Cause(ctx); err != nil {
+// request sends r and returns its answer, which must be ACCEPTED with the wanted
+// reason. The answer's Data is valid until the next answer or request.
+func (s *session) request(ctx context.Context, r *protocol.Request, want protocol.Reason) (protocol.Response, error) {
+	if err := s.send(ctx, r); err != nil {
 		return protocol.Response{}, err
 	}
-	s.giveBack()
-	s.awaiting = true
-	s.owed.Store(true)
-	s.conn.SetReadTimeout(s.timeout)
-	if err := s.conn.WriteMessage(nil, s.out); err != nil {
-		s.close()
-		return protocol.Response{}, lost(err)
-	}
-	return s.answer(ctx, want...)
+	return s.receive(ctx, want)
 }
 
-// answer waits for the answer that is owed. When ctx ends first, it stays owed.
-func (s *session) answer(ctx context.Context, want ...protocol.Reason) (protocol.Response, error) {
+// send sends r and does not wait for the answer.
+func (s *session) send(ctx context.Context, r *protocol.Request) error {
+	s.out = protocol.AppendRequest(s.out[:0], r)
+	return s.sendOut(ctx)
+}
+
+// sendOut sends the request that out holds.
+func (s *session) sendOut(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if s.owed == 0 {
+		s.expect()
+	}
+	s.owed++
+	s.expected.Add(1)
+	if err := s.conn.WriteMessage(nil, s.out); err != nil {
+		s.close()
+		return lost(err)
+	}
+	return nil
+}
+
+// receive returns the answer to the oldest request that has none; it must be
+// ACCEPTED with the wanted reason. When ctx ends first, the answer stays owed.
+func (s *session) receive(ctx context.Context, want protocol.Reason) (protocol.Response, error) {
+	r, err := s.answer(ctx)
+	if err == nil && r.Type != protocol.Accepted {
+		err = refusal(&r)
+	} else if err == nil && r.Reason != want {
+		s.close()
+		err = corrupted(errors.New(r.Reason.String()))
+	}
+	return r, err
+}
+
+// answer returns the next answer, whatever it is.
+func (s *session) answer(ctx context.Context) (protocol.Response, error) {
+	if s.holding {
+		s.expect()
+	}
 	var body []byte
 	select {
 	case body = <-s.answers:
@@ -145,7 +174,8 @@ func (s *session) answer(ctx context.Context, want ...protocol.Reason) (protocol
 			return protocol.Response{}, lost(s.err)
 		}
 	}
-	s.awaiting, s.holding = false, true
+	s.owed--
+	s.holding = true
 	r, err := protocol.DecodeResponse(body)
 	if err != nil {
 		s.close()
@@ -153,33 +183,24 @@ func (s *session) answer(ctx context.Context, want ...protocol.Reason) (protocol
 	}
 	s.transferring = r.Type == protocol.Accepted && (r.Reason == protocol.TransferAccepted ||
 		r.Reason == protocol.ChunkReceived || r.Reason == protocol.ChunkSent)
-	if r.Type != protocol.Accepted {
-		return r, refusal(&r)
-	}
-	if len(want) > 0 && !slices.Contains(want, r.Reason) {
-		s.close()
-		return r, corrupted(errors.New(r.Reason.String()))
-	}
 	return r, nil
 }
 
 // settled reports whether the session is ready for any request.
-func (s *session) settled() bool { return !s.awaiting && !s.transferring }
+func (s *session) settled() bool { return s.owed == 0 && !s.transferring }
 
-// settle makes the session ready for its next user: it waits for the answer that
-// is still owed, and cancels a transfer. What can't be settled is closed.
-func (s *session) settle() {
-	ctx := context.Background()
-	if s.awaiting {
-		s.answer(ctx)
+// settle makes the session ready for its next user: it waits for the answers that
+// are still owed, and cancels a transfer. What can't be settled is closed.
+func (s *session) settle(ctx context.Context) {
+	for s.owed > 0 && s.alive() {
+		if _, err := s.answer(ctx); err != nil {
+			s.close()
+			return
+		}
 	}
-	if s.transferring && s.alive() {
-		s.cancelTransfer(ctx)
+	if !s.transferring || !s.alive() {
+		return
 	}
-}
-
-// cancelTransfer tells the server to drop the transfer under way.
-func (s *session) cancelTransfer(ctx context.Context) {
 	if _, err := s.request(ctx, &protocol.Request{Type: protocol.CancelTransfer}, protocol.TransferCancelled); err != nil {
 		s.close()
 	}

@@ -63,11 +63,7 @@ func (c *Client) upload(ctx context.Context, p string, src source, size int64, o
 		if _, err := c.begin(ctx, s, &begin); err != nil {
 			return err
 		}
-		err := s.sendChunks(ctx, src, size, begin.ChunkSize, name, &o)
-		if err != nil && s.alive() && s.transferring && !s.awaiting {
-			s.cancelTransfer(context.WithoutCancel(ctx))
-		}
-		return err
+		return s.sendFile(ctx, src, outgoing{size: size, chunkSize: begin.ChunkSize, name: name}, &o)
 	})
 }
 
@@ -86,34 +82,68 @@ func (c *Client) begin(ctx context.Context, s *session, r *protocol.Request) (pr
 	}
 }
 
-// sendChunks sends the whole of src. An empty file is one empty chunk.
-func (s *session) sendChunks(ctx context.Context, src source, size, chunkSize int64, name string, o *TransferOptions) error {
-	remaining := size
-	for {
-		n := min(remaining, chunkSize)
-		last := n == remaining
-		var err error
-		s.out, err = protocol.AppendSendChunk(s.out[:0], int(n), func(chunk []byte) error {
-			if _, err := io.ReadFull(src, chunk); err != nil {
-				return sourceError(err)
-			}
-			return o.report(chunk, remaining, size, name)
-		})
-		if err == nil && last && src.intact != nil {
-			err = src.intact()
-		}
-		if err != nil {
-			return err
-		}
-		want := protocol.ChunkReceived
-		if last {
-			want = protocol.TransferCompleted
-		}
-		if _, err := s.exchange(ctx, want); err != nil || last {
-			return err
-		}
-		remaining -= n
+// outgoing is a file that is being sent.
+type outgoing struct {
+	name      string
+	size      int64
+	chunkSize int64
+	sent      int64 // bytes
+	last      bool  // the last chunk was sent
+}
+
+// windowSize is how many bytes of chunks are under way at a time, and windowChunks
+// how many chunks. A foreign server gets one chunk after the other.
+const (
+	windowSize   = 1 << 20
+	windowChunks = 64
+)
+
+// window returns how many chunks may be under way.
+func (s *session) window(chunkSize int64) int {
+	if s.foreign {
+		return 1
 	}
+	return int(min(max(windowSize/chunkSize, 2), windowChunks))
+}
+
+// sendFile sends the whole of src. A file of 0 bytes is one chunk of 0 bytes.
+func (s *session) sendFile(ctx context.Context, src source, f outgoing, o *TransferOptions) error {
+	window := s.window(f.chunkSize)
+	for {
+		for !f.last && s.owed < window {
+			if err := s.sendChunk(ctx, src, &f, o); err != nil {
+				return err
+			}
+		}
+		if f.last && s.owed == 1 {
+			_, err := s.receive(ctx, protocol.TransferCompleted)
+			return err
+		}
+		if _, err := s.receive(ctx, protocol.ChunkReceived); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) sendChunk(ctx context.Context, src source, f *outgoing, o *TransferOptions) error {
+	remaining := f.size - f.sent
+	n := min(remaining, f.chunkSize)
+	var err error
+	s.out, err = protocol.AppendSendChunk(s.out[:0], int(n), func(chunk []byte) error {
+		if _, err := io.ReadFull(src, chunk); err != nil {
+			return sourceError(err)
+		}
+		return o.report(chunk, remaining, f.size, f.name)
+	})
+	f.sent += n
+	f.last = n == remaining
+	if err == nil && f.last && src.intact != nil {
+		err = src.intact()
+	}
+	if err == nil {
+		err = s.sendOut(ctx)
+	}
+	return err
 }
 
 func sourceError(err error) error {
@@ -139,25 +169,29 @@ func (c *Client) Download(ctx context.Context, p string, w io.Writer, o Transfer
 		if err != nil {
 			return err
 		}
-		written, err = s.receiveChunks(ctx, w, answer.Size, begin.ChunkSize, name, &o)
-		if err != nil && s.alive() && s.transferring && !s.awaiting {
-			s.cancelTransfer(context.WithoutCancel(ctx))
-		}
+		written, err = s.receiveFile(ctx, w, answer.Size, begin.ChunkSize, name, &o)
 		return err
 	})
 	return written, err
 }
 
-// receiveChunks writes a file of size bytes to w and returns how many it wrote.
-func (s *session) receiveChunks(ctx context.Context, w io.Writer, size, chunkSize int64, name string, o *TransferOptions) (written int64, err error) {
-	request := protocol.Request{Type: protocol.ReceiveChunk}
+// receiveFile writes a file of size bytes to w and returns how many it wrote.
+func (s *session) receiveFile(ctx context.Context, w io.Writer, size, chunkSize int64, name string, o *TransferOptions) (written int64, err error) {
+	unasked := max((size+chunkSize-1)/chunkSize, 1) // chunks; a file of 0 bytes has one of 0 bytes
+	window := s.window(chunkSize)
 	for {
+		for unasked > 0 && s.owed < window {
+			if err := s.send(ctx, &protocol.Request{Type: protocol.ReceiveChunk}); err != nil {
+				return written, err
+			}
+			unasked--
+		}
 		remaining := size - written
 		want := protocol.ChunkSent
 		if remaining <= chunkSize {
 			want = protocol.TransferCompleted
 		}
-		answer, err := s.request(ctx, &request, want)
+		answer, err := s.receive(ctx, want)
 		if err != nil {
 			return written, err
 		}
