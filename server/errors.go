@@ -1,0 +1,79 @@
+package server
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/remofile/remofile/protocol"
+)
+
+// refusal is the answer (REFUSED, reason).
+type refusal protocol.Reason
+
+func (r refusal) Error() string { return protocol.Reason(r).String() }
+
+// failure is the message of the answer (ERROR, UNKNOWN_ERROR, message). The
+// client reads it.
+type failure string
+
+func (f failure) Error() string { return string(f) }
+
+var (
+	// errBadRequest is the answer (ERROR, BAD_REQUEST).
+	errBadRequest = errors.New("bad request")
+	// errNoDirectory is a directory that does not exist, or is outside the
+	// jail. The answer depends on the request.
+	errNoDirectory = errors.New("no such directory in the jail")
+	// errNowhere is a link that leads out of the jail or to nothing.
+	errNowhere = errors.New("the link leads nowhere in the jail")
+)
+
+// responseTo is the one table from errors to responses. Messages are our own or
+// those of the system's error numbers, so that no path of the server gets out.
+func responseTo(err error) protocol.Response {
+	if reason, ok := errors.AsType[refusal](err); ok {
+		return refused(protocol.Reason(reason))
+	}
+	if message, ok := errors.AsType[failure](err); ok {
+		return unknownError(string(message))
+	}
+	if _, ok := errors.AsType[*protocol.BadRequestError](err); ok || errors.Is(err, errBadRequest) {
+		return protocol.Response{Type: protocol.Errored, Reason: protocol.BadRequest}
+	}
+	if errors.Is(err, errNoDirectory) || errors.Is(err, errNowhere) {
+		return refused(protocol.FileNotFound)
+	}
+	errno, ok := errors.AsType[unix.Errno](err)
+	if !ok {
+		return unknownError("internal error")
+	}
+	switch errno {
+	case unix.ENOENT, unix.ELOOP:
+		return refused(protocol.FileNotFound)
+	case unix.EEXIST:
+		return refused(protocol.FileAlreadyExists)
+	case unix.ENOTDIR:
+		return refused(protocol.NotADirectory)
+	case unix.EISDIR:
+		return refused(protocol.NotAFile)
+	case unix.ENOTEMPTY:
+		return refused(protocol.DirectoryNotEmpty)
+	case unix.ENAMETOOLONG:
+		return refused(protocol.InvalidFileName)
+	default:
+		return unknownError(errno.Error())
+	}
+}
+
+func accepted(reason protocol.Reason) protocol.Response {
+	return protocol.Response{Type: protocol.Accepted, Reason: reason}
+}
+
+func refused(reason protocol.Reason) protocol.Response {
+	return protocol.Response{Type: protocol.Refused, Reason: reason}
+}
+
+func unknownError(message string) protocol.Response {
+	return protocol.Response{Type: protocol.Errored, Reason: protocol.UnknownError, Message: message}
+}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/remofile/remofile/protocol"
+)
+
+const jailVariable = "REMOFILE_TEST_JAIL"
+
+// TestMain lets the test binary be a server of its own: one that can be killed.
+func TestMain(m *testing.M) {
+	if jail := os.Getenv(jailVariable); jail != "" {
+		fmt.Fprintln(os.Stderr, serveProcess(jail))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// serveProcess serves a jail and prints its address.
+func serveProcess(jail string) error {
+	s, err := New(Options{Jail: jail, Token: token})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.Addr())
+	return s.Serve(l)
+}
+
+func TestKilledServerLeavesTheOldContent(t *testing.T) {
+	jail := t.TempDir()
+	before := &served{t: t, jail: jail}
+	before.write("old", "old content")
+	process := exec.Command(os.Args[0])
+	process.Env = append(os.Environ(), jailVariable+"="+jail)
+	process.Stderr = os.Stderr
+	output, err := process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer process.Wait()
+	defer process.Process.Kill()
+	address, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := &served{t: t, jail: jail, address: strings.TrimSpace(address)}
+	for _, name := range []string{"new", "old"} {
+		c := killed.dial()
+		r := uploadRequest(name)
+		r.Replace = true
+		c.want(protocol.TransferAccepted, r)
+		c.want(protocol.ChunkReceived, chunkRequest(pattern(512)))
+	}
+	if err := process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	process.Wait()
+	if len(stagingsIn(t, jail)) != 1 {
+		t.Error("the killed server left no staging directory: the test tests nothing")
+	}
+	if got := before.read("old"); got != "old content" {
+		t.Errorf("content %q", got)
+	}
+	s := serve(t, Options{Jail: jail})
+	if got := s.dial().names("/"); got != "old" {
+		t.Errorf("the jail holds %q", got)
+	}
+	requireNoStaging(t, jail)
+}

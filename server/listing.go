@@ -1,0 +1,92 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/remofile/remofile/protocol"
+)
+
+// appendListing appends the answer to LIST_FILES to dst, piece by piece: of a
+// large directory only the encoded form is held, of limit bytes at most. On an
+// error too it returns the buffer, for what comes instead.
+func (j *jail) appendListing(dst []byte, dir string, limit int) ([]byte, error) {
+	d, err := j.open(dir)
+	if err != nil {
+		return dst, err
+	}
+	defer d.close()
+	start := len(dst)
+	dst = protocol.BeginListing(dst)
+	err = forEachName(d.file, func(name string) error {
+		e, ok := j.entry(d, name)
+		if !ok {
+			return nil
+		}
+		dst = protocol.AppendEntry(dst, &e)
+		if len(dst)-start >= limit {
+			return failure(fmt.Sprintf("the listing of %s is longer than %d bytes", dir, limit))
+		}
+		return nil
+	})
+	if err != nil {
+		return dst, err
+	}
+	return protocol.EndListing(dst), nil
+}
+
+// entry returns what a listing tells of a name in d; ok is false for one that is
+// hidden, or was removed since it was read. A link is what it leads to. A link
+// that can't be followed, a special file and one that can't be looked at (a dead
+// mount) are files of 0 bytes.
+func (j *jail) entry(d *directory, name string) (e protocol.Entry, ok bool) {
+	var st unix.Stat_t
+	err := j.stat(d, name, &st)
+	if errors.Is(err, unix.ENOENT) {
+		return e, false
+	}
+	if err != nil {
+		j.log.Warn("entry can't be looked at", "path", d.path+"/"+name, "err", err)
+	}
+	if kindOf(&st) == unix.S_IFLNK {
+		if t, err := j.locate(d.path, name); err == nil {
+			if kind := t.kind(); kind == unix.S_IFDIR || kind == unix.S_IFREG {
+				st = t.st
+			}
+			t.close()
+		}
+	}
+	e = protocol.Entry{
+		Name:      name,
+		Directory: kindOf(&st) == unix.S_IFDIR,
+		Modified:  time.Unix(st.Mtim.Unix()),
+	}
+	if kindOf(&st) == unix.S_IFREG {
+		e.Size = st.Size
+	}
+	return e, true
+}
+
+// forEachName calls f for the names in a directory until it fails.
+func forEachName(dir *os.File, f func(name string) error) error {
+	const batch = 1024
+	for {
+		names, err := dir.Readdirnames(batch)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := f(name); err != nil {
+				return err
+			}
+		}
+	}
+}

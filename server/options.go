@@ -1,0 +1,64 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/remofile/remofile/protocol"
+)
+
+// Options configure a Server. Only Jail and Token are required.
+type Options struct {
+	// Jail is the directory to serve.
+	Jail string
+	// Token is the secret of the clients, 1 to 255 bytes, the first of them
+	// not zero.
+	Token string
+	// FileSizeLimit refuses uploads of so many bytes or more; 0 is 4 GiB.
+	FileSizeLimit int64
+	// MinChunkSize and MaxChunkSize bound the chunks of transfers, in bytes;
+	// 0 is 512 and 8192. The largest that can be allowed is
+	// protocol.MaxChunkSize.
+	MinChunkSize, MaxChunkSize int
+	// StagingLimit bounds the bytes of all uploads under way, as their
+	// clients declared them; 0 is no limit.
+	StagingLimit int64
+	// ReadOnly refuses every change.
+	ReadOnly bool
+	// Exclusive serves one client at a time.
+	Exclusive bool
+	// Logger gets session events; nil discards them.
+	Logger *slog.Logger
+}
+
+// complete replaces zero values by what they stand for, and checks the rest.
+// Jail is checked when it is opened.
+func (o *Options) complete() error {
+	if o.Jail == "" {
+		return errors.New("no directory to serve")
+	}
+	if !protocol.ValidToken(o.Token) {
+		return fmt.Errorf("the token must have 1 to %d bytes, the first of them not zero", protocol.MaxToken)
+	}
+	if o.FileSizeLimit < 0 || o.StagingLimit < 0 {
+		return errors.New("the file size limit and the staging limit can't be negative")
+	}
+	if o.FileSizeLimit == 0 {
+		o.FileSizeLimit = protocol.DefaultFileSizeLimit
+	}
+	if o.MinChunkSize == 0 {
+		o.MinChunkSize = protocol.DefaultMinChunkSize
+	}
+	if o.MaxChunkSize == 0 {
+		o.MaxChunkSize = protocol.DefaultMaxChunkSize
+	}
+	if o.MinChunkSize < 0 || o.MinChunkSize > o.MaxChunkSize || o.MaxChunkSize > protocol.MaxChunkSize {
+		return fmt.Errorf("chunk sizes of %d to %d bytes: must be of 1 to %d", o.MinChunkSize, o.MaxChunkSize,
+			protocol.MaxChunkSize)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}

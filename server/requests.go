@@ -1,0 +1,81 @@
+package server
+
+import (
+	"strings"
+
+	"github.com/remofile/remofile/protocol"
+)
+
+// execute fulfills a request that the state allows. It leaves the response in
+// s.answer, or returns why there is none.
+func (s *session) execute(r *protocol.Request) error {
+	if err := s.check(r); err != nil {
+		return err
+	}
+	switch r.Type {
+	case protocol.ListFiles:
+		return s.listFiles(r)
+	case protocol.ReceiveChunk:
+		return s.receiveChunk()
+	}
+	response, err := s.fulfill(r)
+	if err != nil {
+		return err
+	}
+	s.answer.set(response)
+	return nil
+}
+
+// fulfill executes a request with a short response, which counts where the error
+// is nil.
+func (s *session) fulfill(r *protocol.Request) (protocol.Response, error) {
+	switch r.Type {
+	case protocol.CreateFile:
+		return accepted(protocol.FileCreated), s.server.jail.createFile(r.Directory, r.Name)
+	case protocol.MakeDirectory:
+		return accepted(protocol.DirectoryCreated), s.server.jail.makeDirectory(r.Directory, r.Name)
+	case protocol.RemoveFile:
+		s.toDeleting()
+		defer s.toIdle()
+		return accepted(protocol.FileRemoved), s.server.jail.remove(r.Directory, r.Name)
+	case protocol.UploadFile:
+		return accepted(protocol.TransferAccepted), s.uploadFile(r)
+	case protocol.SendChunk:
+		return s.sendChunk(r)
+	case protocol.DownloadFile:
+		return s.downloadFile(r)
+	case protocol.CancelTransfer:
+		s.toIdle()
+		return accepted(protocol.TransferCancelled), nil
+	default:
+		return protocol.Response{}, errBadRequest
+	}
+}
+
+// check refuses what needs no look at the jail. Section 4.4 of the specification
+// has the rule for names; NUL is answered as the original does.
+func (s *session) check(r *protocol.Request) error {
+	var named, changes bool
+	switch r.Type {
+	case protocol.CreateFile, protocol.MakeDirectory, protocol.UploadFile, protocol.RemoveFile:
+		named, changes = true, true
+	case protocol.DownloadFile:
+		named = true
+	}
+	switch {
+	case changes && s.server.options.ReadOnly:
+		return failure("the server is read-only")
+	case strings.IndexByte(r.Name, 0) >= 0 || strings.IndexByte(r.Directory, 0) >= 0:
+		return failure("embedded null byte")
+	case named && !protocol.ValidName(r.Name):
+		return refusal(protocol.InvalidFileName)
+	}
+	return nil
+}
+
+func (s *session) listFiles(r *protocol.Request) error {
+	var err error
+	s.answer.buf, err = s.server.jail.appendListing(s.answer.buf[:0], r.Directory, protocol.MaxListing)
+	s.answer.reason = protocol.FilesListed
+	return err
+}

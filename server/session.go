@@ -1,0 +1,193 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/zmtp"
+)
+
+// session is one connection, from its handshake to its end. All but conn belongs
+// to the goroutine of run.
+type session struct {
+	server *Server
+	nc     net.Conn
+	conn   *zmtp.Conn // nil before the end of the handshake; guarded by server.mu
+	id     uint64
+	peer   string
+	since  time.Time
+	log    *slog.Logger
+
+	state    state
+	upload   *upload   // in the state uploading
+	download *download // in the state downloading
+	answer   answer
+}
+
+func newSession(s *Server, nc net.Conn, id uint64) *session {
+	peer := nc.RemoteAddr().String()
+	return &session{
+		server: s,
+		nc:     nc,
+		id:     id,
+		peer:   peer,
+		since:  time.Now(),
+		log:    s.log.With("session", id, "peer", peer),
+	}
+}
+
+// run serves the connection until it ends, and frees what the session held.
+func (s *session) run() {
+	conn, err := s.handshake()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	defer s.toIdle()
+	s.log.Info("session begins")
+	err = s.serve(conn)
+	attrs := []any{"dur", time.Since(s.since)}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, zmtp.ErrInterrupted) {
+		attrs = append(attrs, "err", err)
+	}
+	s.log.Info("session ends", attrs...)
+}
+
+// handshake authenticates the peer. It has logged the error that it returns.
+func (s *session) handshake() (*zmtp.Conn, error) {
+	cfg := s.server.zmtp
+	if s.server.options.Exclusive {
+		cfg.Admit = func(net.Addr) error { return s.server.admit(s) }
+	}
+	conn, err := zmtp.Server(s.nc, &cfg)
+	if err == nil && !s.server.establish(s, conn) {
+		conn.Close()
+		return nil, ErrClosed
+	}
+	if _, refused := errors.AsType[*zmtp.RefusedError](err); refused {
+		s.log.Warn("handshake refused", "err", err)
+	} else if err != nil {
+		s.log.Debug("handshake failed", "err", err)
+	}
+	return conn, err
+}
+
+// admit makes sess the one client of an exclusive server. The error tells the
+// peer who is that already.
+func (s *Server) admit(sess *session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.holder != nil {
+		return fmt.Errorf("%s since %s", s.holder.peer, s.holder.since.Format(time.DateTime))
+	}
+	s.holder = sess
+	return nil
+}
+
+// establish gives sess its connection, unless the server stops.
+func (s *Server) establish(sess *session, conn *zmtp.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sess.conn = conn
+	return !s.closing
+}
+
+// interrupt ends the session after the request under way; server.mu is held.
+func (s *session) interrupt() {
+	if s.conn == nil {
+		s.nc.Close()
+		return
+	}
+	s.conn.Interrupt()
+}
+
+// cut ends the session at once.
+func (s *session) cut() { s.nc.Close() }
+
+// serve answers one message after the other.
+func (s *session) serve(conn *zmtp.Conn) error {
+	for {
+		frames, err := conn.ReadMessage()
+		if err != nil {
+			return err
+		}
+		s.handle(frames)
+		if err := conn.WriteMessage(nil, s.answer.buf); err != nil {
+			return err
+		}
+		s.answer.shrink(s.server.options.MaxChunkSize + protocol.MaxOverhead)
+	}
+}
+
+// handle leaves the answer to one message in s.answer.
+func (s *session) handle(frames [][]byte) {
+	start := time.Now()
+	r, err := decode(frames)
+	switch {
+	case err != nil:
+		if s.state == uploading && isChunk(err) {
+			s.toIdle()
+		}
+	case !s.state.allows(r.Type):
+		err = errBadRequest
+	default:
+		err = s.execute(&r)
+	}
+	if err != nil {
+		s.answer.set(responseTo(err))
+	}
+	s.logRequest(&r, start, err)
+}
+
+// decode reads a request out of a message: an empty frame, as a REQ socket sends
+// it, and the request.
+func decode(frames [][]byte) (protocol.Request, error) {
+	if len(frames) != 2 || len(frames[0]) != 0 {
+		return protocol.Request{}, errBadRequest
+	}
+	return protocol.DecodeRequest(frames[1])
+}
+
+// isChunk reports whether err is about a malformed SEND_CHUNK.
+func isChunk(err error) bool {
+	bad, ok := errors.AsType[*protocol.BadRequestError](err)
+	return ok && bad.Type == protocol.SendChunk
+}
+
+// logRequest logs each request for debugging. What is the server's own failure is
+// logged always: the client gets no more than a line of text.
+func (s *session) logRequest(r *protocol.Request, start time.Time, err error) {
+	level := slog.LevelDebug
+	if s.answer.reason == protocol.UnknownError {
+		if _, told := errors.AsType[failure](err); !told {
+			level = slog.LevelWarn
+		}
+	}
+	if !s.log.Enabled(context.Background(), level) {
+		return
+	}
+	attrs := []any{"op", r.Type.String(), "path", requestPath(r), "code", s.answer.reason.String(),
+		"dur", time.Since(start)}
+	if err != nil {
+		attrs = append(attrs, "err", err)
+	}
+	s.log.Log(context.Background(), level, "request", attrs...)
+}
+
+// requestPath returns what r is about, for the log; "" for chunks.
+func requestPath(r *protocol.Request) string {
+	switch {
+	case r.Name == "":
+		return r.Directory
+	case r.Directory == "/":
+		return "/" + r.Name
+	default:
+		return r.Directory + "/" + r.Name
+	}
+}

@@ -1,0 +1,261 @@
+package server
+
+import (
+	"crypto/rand"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// A staging directory is called ".remofile-" and 22 random characters, a part in
+// it "part-" and a number.
+const (
+	stagingPrefix = ".remofile-"
+	stagingRandom = 22
+	partPrefix    = "part-"
+)
+
+// isStagingName reports whether name can be that of a staging directory. Whether
+// it is one of ours is for hides to say.
+func isStagingName(name string) bool {
+	random, ok := strings.CutPrefix(name, stagingPrefix)
+	return ok && len(random) == stagingRandom
+}
+
+func isPartName(name string) bool {
+	number, ok := strings.CutPrefix(name, partPrefix)
+	_, err := strconv.ParseUint(number, 10, 64)
+	return ok && err == nil
+}
+
+// staging is a hidden directory of the jail that holds the parts of the uploads to
+// one file system. Its server holds a lock (flock) on it.
+type staging struct {
+	parent *os.File
+	name   string
+	dir    *os.File
+	fs     fsID
+	id     fileID        // zero until it is made; guarded by stagings.mu
+	uses   int           // how many uploads there are; guarded by stagings.making
+	parts  atomic.Uint64 // the number of the last part
+}
+
+// stagings are the staging directories of a server: one for each file system that
+// has uploads under way, so that the jail holds nothing of ours at rest.
+type stagings struct {
+	making sync.Mutex        // held while one is made or removed; taken before mu
+	byFS   map[fsID]*staging // those in use; guarded by making
+
+	mu     sync.Mutex            // guards what follows, and staging.id
+	listed map[*staging]struct{} // from before one is made until after it is removed
+}
+
+func newStagings() *stagings {
+	return &stagings{byFS: make(map[fsID]*staging), listed: make(map[*staging]struct{})}
+}
+
+// hides reports whether the directory with this identity is one of ours. Only
+// while that is being made, and has none yet, does its name decide.
+func (s *stagings) hides(name string, id fileID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for st := range s.listed {
+		if st.id == id || st.id == (fileID{}) && st.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *stagings) list(st *staging) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listed[st] = struct{}{}
+}
+
+func (s *stagings) unlist(st *staging) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listed, st)
+}
+
+func (s *stagings) setID(st *staging, id fileID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.id = id
+}
+
+// acquire returns the staging directory for the uploads to d; top is the jail. The
+// first upload makes it. Each is to be released.
+func (s *stagings) acquire(d, top *directory) (*staging, error) {
+	fs, _, err := identify(d.file)
+	if err != nil {
+		return nil, err
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	st := s.byFS[fs]
+	if st == nil {
+		parent, err := topmost(d, top, fs)
+		if err != nil {
+			return nil, err
+		}
+		if st, err = s.make(parent); err != nil {
+			parent.Close()
+			return nil, err
+		}
+		st.fs = fs
+		s.byFS[fs] = st
+	}
+	st.uses++
+	return st, nil
+}
+
+// release removes the directory with its last upload. One that somebody has put
+// files into stays, and is not ours any longer.
+func (s *stagings) release(st *staging) error {
+	s.making.Lock()
+	defer s.making.Unlock()
+	st.uses--
+	if st.uses > 0 {
+		return nil
+	}
+	delete(s.byFS, st.fs)
+	err := unlinkat(int(st.parent.Fd()), st.name, unix.AT_REMOVEDIR)
+	s.unlist(st)
+	st.dir.Close()
+	st.parent.Close()
+	return err
+}
+
+// make makes a staging directory in parent, which belongs to it then. As long as
+// it is not locked, another server may take it for a leftover or look whether it is
+// locked: then another one is made.
+func (s *stagings) make(parent *os.File) (*staging, error) {
+	const attempts = 3
+	var err error
+	for range attempts {
+		st := &staging{parent: parent, name: stagingPrefix + rand.Text()[:stagingRandom]}
+		s.list(st)
+		err = s.create(st)
+		if err == nil {
+			return st, nil
+		}
+		s.unlist(st)
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.ENOENT) {
+			break
+		}
+	}
+	return nil, err
+}
+
+// create makes the directory of st and locks it. On an error it leaves none.
+func (s *stagings) create(st *staging) (err error) {
+	parent := int(st.parent.Fd())
+	if err := mkdirat(parent, st.name, 0o700); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			unlinkat(parent, st.name, unix.AT_REMOVEDIR)
+		}
+	}()
+	dir, err := openat(parent, st.name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	err = lock(dir)
+	var attr unix.Stat_t
+	if err == nil {
+		err = fstatat(parent, st.name, &attr) // it may be gone by now
+	}
+	if err != nil {
+		dir.Close()
+		return err
+	}
+	st.dir = dir
+	s.setID(st, idOf(&attr))
+	return nil
+}
+
+func (st *staging) fd() int { return int(st.dir.Fd()) }
+
+// newPart makes a file for one upload and returns it with its name. The mode is
+// that of a new file, since the directory hides it.
+func (st *staging) newPart() (*os.File, string, error) {
+	name := partPrefix + strconv.FormatUint(st.parts.Add(1), 10)
+	f, err := openat(st.fd(), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o666)
+	return f, name, err
+}
+
+// lockedElsewhere reports whether a directory that is named like a staging one is
+// that of another running server: then that has locked it.
+func lockedElsewhere(dir *os.File) bool {
+	err := flock(int(dir.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if err == nil {
+		flock(int(dir.Fd()), unix.LOCK_UN)
+	}
+	return errors.Is(err, unix.EWOULDBLOCK)
+}
+
+// lock marks a staging directory as in use. Where the file system knows no locks
+// there is none, and sweep won't get one either.
+func lock(dir *os.File) error {
+	err := flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return err
+	}
+	return nil
+}
+
+// topmost opens the highest directory above d, or d itself, that is on its file
+// system fs and in the jail, whose own directory is top.
+func topmost(d, top *directory, fs fsID) (*os.File, error) {
+	topFS, _, err := identify(top.file)
+	if err != nil {
+		return nil, err
+	}
+	if fs == topFS {
+		return openat(top.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
+	}
+	at, err := openat(d.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	for id := d.id; ; {
+		up, upFS, upID, err := above(at)
+		if err == nil && upID == id {
+			up.Close()
+			err = unix.ENOENT // the system's root: d was moved out of the jail
+		}
+		if err != nil {
+			at.Close()
+			return nil, err
+		}
+		if upFS != fs {
+			up.Close()
+			return at, nil
+		}
+		at.Close()
+		at, id = up, upID
+	}
+}
+
+// above opens the parent of a directory.
+func above(dir *os.File) (*os.File, fsID, fileID, error) {
+	up, err := openat(int(dir.Fd()), "..", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, fsID{}, fileID{}, err
+	}
+	fs, id, err := identify(up)
+	if err != nil {
+		up.Close()
+		return nil, fsID{}, fileID{}, err
+	}
+	return up, fs, id, nil
+}
