@@ -1,0 +1,165 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/remofile/remofile/remote"
+)
+
+// blockSize is the size of requests that programs take for efficient, in bytes: the
+// largest that the kernel reads ahead.
+const blockSize = 128 << 10
+
+// mode returns the permission bits of all files or all directories.
+func (t *tree) mode(directory bool) uint32 {
+	if directory {
+		return 0o777 &^ t.umask
+	}
+	return 0o666 &^ t.umask
+}
+
+// fill fills a with what the server says of the node and with what the copy
+// knows better.
+func (n *node) fill(a *fuse.Attr, e remote.Entry) {
+	a.Mode = n.Mode() | n.tree.mode(n.IsDir())
+	a.Owner = fuse.Owner{Uid: n.tree.uid, Gid: n.tree.gid}
+	a.Nlink = 1
+	if n.content != nil {
+		if h, ok := n.content.held(); ok {
+			e.Size = h.size
+			if h.exact || e.Modified.IsZero() {
+				e.Modified = h.modified
+			}
+			if h.unlinked {
+				a.Nlink = 0
+			}
+		}
+	}
+	a.Size = uint64(e.Size)
+	a.Blocks = (a.Size + 511) / 512
+	a.Blksize = blockSize
+	a.SetTimes(&e.Modified, &e.Modified, &e.Modified)
+}
+
+// attributes asks the server only for what is not known here.
+func (n *node) attributes(ctx context.Context, a *fuse.Attr) error {
+	var e remote.Entry
+	var err error
+	h, open := held{}, false
+	if n.content != nil {
+		h, open = n.content.held()
+	}
+	switch {
+	case n.parent == nil:
+		e.Modified = n.tree.mounted
+	case open && h.exact:
+	default:
+		e, err = n.parent.find(ctx, n.name(), n.tree.fresh())
+		switch {
+		case open && !errors.Is(err, context.Canceled):
+			err = nil // an open file has attributes even where the server can't tell its time
+		case err == nil && e.Directory != n.IsDir():
+			err = syscall.ESTALE // the kernel looks the path up again
+		}
+	}
+	if err != nil {
+		return err
+	}
+	n.fill(a, e)
+	return nil
+}
+
+// held is what a copy tells of its file.
+type held struct {
+	size     int64
+	modified time.Time
+	exact    bool // modified is the file's time, not only near it
+	unlinked bool
+}
+
+// held returns what is known from the copy, and whether there is one.
+func (c *content) held() (held, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.copy == nil {
+		return held{}, false
+	}
+	info, err := c.copy.Stat()
+	if err != nil {
+		return held{}, false
+	}
+	h := held{size: info.Size(), modified: info.ModTime(), unlinked: c.state == unlinked}
+	switch {
+	case c.dirty || c.state != onServer:
+		h.exact = true
+	case c.version.known():
+		h.modified, h.exact = c.version.modified, true
+	}
+	return h, true
+}
+
+// Getattr answers stat and fstat.
+func (n *node) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	return n.tree.done("getattr", n.path, n.attributes(ctx, &out.Attr))
+}
+
+// Setattr changes the size, and the time of modification to now. Changes of other
+// attributes that change nothing succeed; access times are dropped.
+func (n *node) Setattr(ctx context.Context, f gofs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	h, _ := f.(*handle)
+	err := n.setattr(ctx, h, in)
+	if err == nil {
+		err = n.attributes(ctx, &out.Attr)
+	}
+	return n.tree.done("setattr", n.path, err)
+}
+
+func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) error {
+	if mode, ok := in.GetMode(); ok && mode != n.tree.mode(n.IsDir()) {
+		return errUnsupported
+	}
+	if uid, ok := in.GetUID(); ok && uid != n.tree.uid {
+		return errUnsupported
+	}
+	if gid, ok := in.GetGID(); ok && gid != n.tree.gid {
+		return errUnsupported
+	}
+	if size, ok := in.GetSize(); ok {
+		return n.truncate(ctx, h, int64(size))
+	}
+	mtime, ok := in.GetMTime()
+	if !ok {
+		return nil
+	}
+	if in.Valid&fuse.FATTR_MTIME_NOW != 0 && n.content != nil {
+		return n.modifyNow(ctx)
+	}
+	var now fuse.Attr
+	if err := n.attributes(ctx, &now); err != nil {
+		return err
+	}
+	if !mtime.Equal(now.ModTime()) {
+		return errUnsupported
+	}
+	return nil
+}
+
+// Statfs answers df. The protocol does not tell the server's space; what is shown
+// is a size that no program takes for full.
+func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	const unit = 4096
+	const blocks = 1 << 50 / unit
+	*out = fuse.StatfsOut{
+		Blocks: blocks, Bfree: blocks, Bavail: blocks,
+		Files: 1 << 30, Ffree: 1 << 30,
+		Bsize: unit, Frsize: unit, NameLen: unix.NAME_MAX,
+	}
+	return 0
+}

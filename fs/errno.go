@@ -1,0 +1,88 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"syscall"
+
+	"github.com/remofile/remofile/remote"
+)
+
+// errUnsupported is what this server or protocol can't do.
+var errUnsupported error = syscall.EOPNOTSUPP
+
+// errnoOf is the one table from errors to errno. A code of remote comes first:
+// beneath it may lie an errno of the network that means nothing to a program
+// that works with files.
+func errnoOf(err error) syscall.Errno {
+	var code remote.Code
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return errnoOfCode(code)
+	case errors.Is(err, context.Canceled):
+		return syscall.EINTR
+	case errors.Is(err, context.DeadlineExceeded):
+		return syscall.EHOSTDOWN
+	case errors.As(err, &errno):
+		return errno
+	default:
+		return syscall.EIO
+	}
+}
+
+func errnoOfCode(code remote.Code) syscall.Errno {
+	switch code {
+	case remote.NotFound:
+		return syscall.ENOENT
+	case remote.Exists:
+		return syscall.EEXIST
+	case remote.InvalidName:
+		return syscall.EINVAL
+	case remote.NotAFile:
+		return syscall.EISDIR
+	case remote.NotDirectory:
+		return syscall.ENOTDIR
+	case remote.NotEmpty:
+		return syscall.ENOTEMPTY
+	case remote.TooLarge:
+		return syscall.EFBIG
+	case remote.Unsupported:
+		return syscall.EOPNOTSUPP
+	case remote.Cancelled:
+		return syscall.EINTR
+	case remote.Unreachable, remote.Timeout:
+		return syscall.EHOSTDOWN
+	case remote.Denied:
+		return syscall.EACCES
+	case remote.InUse:
+		return syscall.EBUSY
+	default:
+		return syscall.EIO
+	}
+}
+
+// done ends an operation: it logs the outcome and returns its errno. A failure
+// that is not the caller's doing is a warning.
+func (t *tree) done(op, path string, err error) syscall.Errno {
+	errno := errnoOf(err)
+	switch errno {
+	case 0:
+		t.log.Debug("done", "op", op, "path", path)
+	case syscall.EIO, syscall.EHOSTDOWN:
+		t.log.Warn("failed", "op", op, "path", path, "err", err)
+	default:
+		t.log.Debug("failed", "op", op, "path", path, "err", err)
+	}
+	return errno
+}
+
+// unsaved ends an operation that left changes unsaved.
+func (t *tree) unsaved(op, path string, err error) syscall.Errno {
+	t.log.LogAttrs(context.Background(), slog.LevelError, "changes are not saved",
+		slog.String("op", op), slog.String("path", path), slog.Any("err", err))
+	return errnoOf(err)
+}

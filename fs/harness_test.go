@@ -1,0 +1,356 @@
+package fs_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/remofile/remofile/fs"
+	"github.com/remofile/remofile/remote"
+	"github.com/remofile/remofile/server"
+)
+
+// A test that mounts runs in three processes, which are all this binary: the
+// test, which uses the mount as any program does; the daemon, because a process
+// that holds files of its own mount can block itself for ever (go-fuse, package
+// fs); and the server, so that a test can kill it.
+const (
+	roleVariable = "RMF_TEST_ROLE"
+	token        = "a token for tests"
+	// patience bounds what should take milliseconds.
+	patience = 30 * time.Second
+)
+
+// role is what a child process is to do, as JSON in roleVariable. Serve or Mount
+// is set.
+type role struct {
+	Serve *serverRole
+	Mount *mountRole
+}
+
+type serverRole struct {
+	Jail    string
+	Address string
+	Limit   int64 // of the size of a file
+}
+
+type mountRole struct {
+	Address    string
+	Directory  string
+	Mountpoint string
+	ReadOnly   bool
+	CacheTime  time.Duration
+	Timeout    time.Duration
+	TempDir    string
+}
+
+func TestMain(m *testing.M) {
+	if text, isChild := os.LookupEnv(roleVariable); isChild {
+		if err := runRole(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func runRole(text string) error {
+	var r role
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return err
+	}
+	if r.Serve != nil {
+		return r.Serve.run()
+	}
+	return r.Mount.run()
+}
+
+// run serves until standard input ends.
+func (r *serverRole) run() error {
+	s, err := server.New(server.Options{Jail: r.Jail, Token: token, FileSizeLimit: r.Limit, MaxChunkSize: 1 << 20})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", r.Address)
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.Addr())
+	go s.Serve(l)
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return errors.Join(err, s.Close())
+}
+
+// run mounts until standard input ends.
+func (r *mountRole) run() error {
+	ctx := context.Background()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	client, err := remote.Dial(ctx, remote.Options{Address: r.Address, Token: token, ChunkSize: 1 << 20, Timeout: r.Timeout})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	m, err := fs.Mount(ctx, client, r.Directory, r.Mountpoint, fs.Options{
+		ReadOnly:  r.ReadOnly,
+		CacheTime: r.CacheTime,
+		TempDir:   r.TempDir,
+		Logger:    log,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Println("mounted")
+	go func() { // ends with the process
+		io.Copy(io.Discard, os.Stdin)
+		if err := m.Unmount(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
+	m.Wait()
+	return nil
+}
+
+// child is a process in a role.
+type child struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	exited chan struct{} // closed after err is set
+	err    error
+	log    lockedBuffer // standard error
+}
+
+// lockedBuffer is a bytes.Buffer for several goroutines.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// start runs a child until the end of the test, and returns the first line of its
+// standard output.
+func start(t *testing.T, r role) (*child, string, error) {
+	t.Helper()
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{t: t, cmd: exec.Command(os.Args[0]), exited: make(chan struct{})}
+	c.cmd.Env = append(os.Environ(), roleVariable+"="+string(text))
+	c.cmd.Stderr = &c.log
+	c.stdin, err = c.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.stop)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	go func() {
+		c.err = c.cmd.Wait()
+		close(c.exited)
+	}()
+	if err != nil {
+		<-c.exited
+		return c, "", errors.New(strings.TrimSpace(c.log.String()))
+	}
+	return c, strings.TrimSpace(line), nil
+}
+
+// stop ends the child and waits for it.
+func (c *child) stop() {
+	c.stdin.Close()
+	select {
+	case <-c.exited:
+	case <-time.After(patience):
+		c.t.Errorf("process %d does not end", c.cmd.Process.Pid)
+		c.kill()
+	}
+	if c.t.Failed() {
+		c.t.Logf("standard error of the process:\n%s", c.log.String())
+	}
+}
+
+// kill ends the child as kill -9 does.
+func (c *child) kill() {
+	c.cmd.Process.Kill()
+	<-c.exited
+}
+
+// mounted is a jail that is served and mounted.
+type mounted struct {
+	t       *testing.T
+	jail    string // on the server's side
+	path    string // where it is mounted
+	address string
+	server  *child
+	daemon  *child
+}
+
+// newMount serves a new jail and mounts it as r says; Address and Mountpoint are
+// filled in.
+func newMount(t *testing.T, r mountRole) *mounted {
+	t.Helper()
+	return newLimitedMount(t, r, 0)
+}
+
+func newLimitedMount(t *testing.T, r mountRole, limit int64) *mounted {
+	t.Helper()
+	needFUSE(t)
+	m := &mounted{t: t, jail: t.TempDir(), path: t.TempDir()}
+	m.serve(serverRole{Address: "127.0.0.1:0", Limit: limit})
+	r.Address, r.Mountpoint = m.address, m.path
+	if r.Directory == "" {
+		r.Directory = "/"
+	}
+	// Not even a test that fails leaves a mount behind. A second umount finds
+	// nothing, which is no error here.
+	t.Cleanup(func() { unix.Unmount(m.path, unix.MNT_DETACH) })
+	var err error
+	m.daemon, _, err = start(t, role{Mount: &r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// serve starts the server.
+func (m *mounted) serve(r serverRole) {
+	m.t.Helper()
+	r.Jail = m.jail
+	var err error
+	m.server, m.address, err = start(m.t, role{Serve: &r})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// serveAgain starts the server anew at the address that it had.
+func (m *mounted) serveAgain() {
+	m.t.Helper()
+	m.serve(serverRole{Address: m.address})
+}
+
+// needFUSE skips the test where nothing can be mounted, but fails under CI.
+func needFUSE(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err == nil {
+		f.Close()
+		if os.Geteuid() != 0 {
+			_, err = exec.LookPath("fusermount3")
+		}
+	}
+	if err == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("nothing can be mounted: %v", err)
+	}
+	t.Skipf("nothing can be mounted: %v", err)
+}
+
+// in returns the path of a name in the mount.
+func (m *mounted) in(name ...string) string {
+	return filepath.Join(append([]string{m.path}, name...)...)
+}
+
+// at returns the path of a name in the jail.
+func (m *mounted) at(name ...string) string {
+	return filepath.Join(append([]string{m.jail}, name...)...)
+}
+
+// put writes a file on the server's side, as another client would: under another
+// name first.
+func (m *mounted) put(name, content string) {
+	m.t.Helper()
+	temporary := m.at(".put")
+	if err := os.WriteFile(temporary, []byte(content), 0o644); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.Rename(temporary, m.at(name)); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// want checks the content of a file, on either side.
+func want(t *testing.T, path, content string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Errorf("%v, want %.40q", err, content)
+	} else if string(got) != content {
+		t.Errorf("%s has %.40q (%d bytes), want %.40q (%d bytes)", path, got, len(got), content, len(content))
+	}
+}
+
+// wantNone checks that there is no such file.
+func wantNone(t *testing.T, path string) {
+	t.Helper()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s: %v, want that it does not exist", path, err)
+	}
+}
+
+// wantError checks an error.
+func wantError(t *testing.T, what string, err, target error) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Errorf("%s: %v, want %v", what, err, target)
+	}
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+	}
+}
+
+// shell runs a script with the mount as $M and the jail as $J and returns its
+// output.
+func (m *mounted) shell(script string) string {
+	m.t.Helper()
+	cmd := exec.Command("sh", "-ec", script)
+	cmd.Env = append(os.Environ(), "M="+m.path, "J="+m.jail, "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		m.t.Errorf("%v: %s\n%s", err, script, out)
+	}
+	return string(out)
+}

@@ -1,0 +1,278 @@
+package fs
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/remofile/remofile/remote"
+)
+
+// Options configure a mount. The zero value is good.
+type Options struct {
+	// FsName is what mount and df show as the source, like
+	// "host:port:/directory". "" is "rmf:" and the directory.
+	FsName string
+	// ReadOnly refuses every change with EROFS.
+	ReadOnly bool
+	// AllowOther lets other users in. Who is not root needs the line
+	// user_allow_other in /etc/fuse.conf for it.
+	AllowOther bool
+	// TempDir is the directory for the copies of open files, which are as
+	// large as these. "" is $TMPDIR, or else /var/tmp.
+	TempDir string
+	// CacheTime is how long the listing of a directory is kept. 0 is 1 s;
+	// negative: not at all.
+	CacheTime time.Duration
+	// Logger gets a line for each operation (debug), for failures that are
+	// the server's or the link's (warn) and for lost changes (error). nil
+	// discards them.
+	Logger *slog.Logger
+}
+
+const (
+	// fsType is the name after "fuse." by which Unmount knows a mount of ours.
+	fsType = "rmf"
+	// maxWrite is the largest read or write request of the kernel, in bytes.
+	maxWrite = 1 << 20
+	// maxRequestBytes bounds the memory of the requests being served, of which
+	// each write holds maxWrite, in bytes.
+	maxRequestBytes = 64 << 20
+	// maxBackground is how many requests that no program waits for the kernel
+	// may have under way: reading ahead, and releases, which may upload.
+	maxBackground = 64
+)
+
+// MountPoint is a local directory on which a directory of a jail is mounted.
+type MountPoint struct {
+	path string
+	done chan struct{} // closed when the last request was served
+}
+
+// Mount mounts the directory dir of the client's jail ("/" is all of it) on the
+// existing local directory mountpoint and returns when it answers. ctx is for the
+// mounting only. The client remains the caller's, to be closed after Wait.
+//
+// Root mounts by itself; other users need fusermount3, and Mount fails with
+// ErrNoFusermount where it is missing.
+func Mount(ctx context.Context, client *remote.Client, dir, mountpoint string, o Options) (*MountPoint, error) {
+	return mount(ctx, client, dir, mountpoint, o)
+}
+
+func mount(ctx context.Context, j jail, dir, mountpoint string, o Options) (*MountPoint, error) {
+	mountpoint, err := checkMountpoint(mountpoint)
+	if err != nil {
+		return nil, err
+	}
+	dir = path.Clean(dir)
+	e, err := j.Stat(ctx, dir)
+	if err == nil && !e.Directory {
+		err = &os.PathError{Op: "mount", Path: dir, Err: syscall.ENOTDIR}
+	}
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTree(j, o)
+	if err != nil {
+		return nil, err
+	}
+	m, err := serve(newDirectory(t, nil, dir), mountpoint, o.mountOptions(dir, t.log))
+	if err != nil {
+		t.temp.close()
+		return nil, &os.PathError{Op: "mount", Path: mountpoint, Err: err}
+	}
+	return m, nil
+}
+
+// checkMountpoint returns the absolute path of a mount point that can be used.
+func checkMountpoint(mountpoint string) (string, error) {
+	p, err := filepath.Abs(mountpoint)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(p)
+	switch {
+	case errors.Is(err, syscall.ENOTCONN):
+		err = fmt.Errorf("%w: a dead mount is in the way, unmount it first", syscall.ENOTCONN)
+	case err == nil && !info.IsDir():
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return "", &os.PathError{Op: "mount", Path: mountpoint, Err: bare(err)}
+	}
+	return p, nil
+}
+
+// bare returns what lies in an *os.PathError, whose path the caller tells itself.
+func bare(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// newTree returns what the nodes of a mount share.
+func newTree(j jail, o Options) (*tree, error) {
+	umask, err := processUmask()
+	if err != nil {
+		return nil, err
+	}
+	temp, err := openTempDir(o.TempDir)
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{
+		jail:      j,
+		temp:      temp,
+		cacheTime: max(0, o.CacheTime),
+		uid:       uint32(os.Getuid()),
+		gid:       uint32(os.Getgid()),
+		umask:     umask,
+		mounted:   time.Now(),
+		log:       o.Logger,
+	}
+	if o.CacheTime == 0 {
+		t.cacheTime = time.Second
+	}
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
+	return t, nil
+}
+
+// processUmask reads the umask without changing it, which umask(2) can't.
+func processUmask() (uint32, error) {
+	const key = "Umask:"
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
+		if value, found := bytes.CutPrefix(lines.Bytes(), []byte(key)); found {
+			umask, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 8, 32)
+			return uint32(umask), err
+		}
+	}
+	return 0, errors.New("/proc/self/status: no umask")
+}
+
+// mountOptions returns the options for go-fuse. Timeouts are not set: the kernel
+// keeps neither names nor attributes. It keeps the pages of files until the next
+// open, which is when content can change behind its back; without AUTO_INVAL_DATA
+// it does not ask for the time of modification at each read.
+func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
+	mo := fuse.MountOptions{
+		Name:                    fsType,
+		FsName:                  o.FsName,
+		AllowOther:              o.AllowOther,
+		Options:                 []string{"default_permissions"},
+		MaxWrite:                maxWrite,
+		MaxBackground:           maxBackground,
+		MaxInflightRequestBytes: maxRequestBytes,
+		DisableXAttrs:           true,
+		DirectMountStrict:       os.Geteuid() == 0,
+		ExtraCapabilities:       fuse.CAP_ATOMIC_O_TRUNC, // open tells of O_TRUNC, so that nothing is downloaded for it
+		DisabledCapabilities:    fuse.CAP_AUTO_INVAL_DATA,
+		Logger:                  slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	if mo.FsName == "" {
+		mo.FsName = "rmf:" + dir
+	}
+	if o.ReadOnly {
+		mo.Options = append(mo.Options, "ro")
+	}
+	return &gofs.Options{
+		MountOptions:      mo,
+		Logger:            mo.Logger,
+		FirstAutomaticIno: 2, // small numbers: 32-bit programs can stat the files
+		RootStableAttr:    &gofs.StableAttr{Ino: 1},
+	}
+}
+
+// serve mounts and answers the kernel until the mount is gone. No mount is left
+// behind when it fails.
+func serve(root *node, mountpoint string, o *gofs.Options) (*MountPoint, error) {
+	if err := checkFuse(); err != nil {
+		return nil, err
+	}
+	server, err := fuse.NewServer(appendAtEnd{gofs.NewNodeFS(root, o)}, mountpoint, &o.MountOptions)
+	if err != nil {
+		return nil, errors.Join(err, detachDead(mountpoint))
+	}
+	m := &MountPoint{path: mountpoint, done: make(chan struct{})}
+	go func() { // ends with the mount; Wait waits for it
+		defer close(m.done)
+		server.Serve()
+		root.tree.temp.close()
+	}()
+	if err := server.WaitMount(); err != nil {
+		err = errors.Join(err, unmount(mountpoint, true))
+		m.Wait()
+		return nil, err
+	}
+	return m, nil
+}
+
+// checkFuse tells what is missing for a mount.
+func checkFuse() error {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return fmt.Errorf("this system has no FUSE: %w", err)
+	}
+	if os.Geteuid() != 0 {
+		if _, err := fusermount(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fusermount returns the path of the program that mounts for users.
+func fusermount() (string, error) {
+	for _, name := range []string{"fusermount3", "fusermount"} {
+		if p, err := exec.LookPath(name); err == nil {
+			return p, nil
+		}
+	}
+	return "", ErrNoFusermount
+}
+
+// Wait waits until the mount is gone and all that was under way in it is done.
+func (m *MountPoint) Wait() {
+	<-m.done
+}
+
+// Unmount unmounts and waits. Where files or directories of the mount are in use
+// it is detached: its path is free at once, and it is served until they are
+// closed. Then Unmount returns ErrBusy without waiting.
+func (m *MountPoint) Unmount() error {
+	select {
+	case <-m.done:
+		return nil
+	default:
+	}
+	err := unmount(m.path, false)
+	if errors.Is(err, ErrBusy) {
+		if detach := unmount(m.path, true); detach != nil {
+			err = detach
+		}
+	}
+	if err != nil {
+		return &os.PathError{Op: "unmount", Path: m.path, Err: err}
+	}
+	m.Wait()
+	return nil
+}

@@ -1,0 +1,114 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/remofile/remofile/remote"
+)
+
+// The methods from here on need the turn.
+
+// replaceable reports whether a change of the file can reach the server.
+func (n *node) replaceable() bool {
+	return n.content.state != onServer || !n.tree.jail.Foreign()
+}
+
+// empty makes the copy empty, without asking for what it was.
+func (n *node) empty(context.Context) error {
+	c := n.content
+	if c.copy == nil {
+		f, err := n.tree.temp.create()
+		if err != nil {
+			return err
+		}
+		c.set(f, version{})
+	}
+	return c.truncate(0)
+}
+
+// fetch makes the copy the newest content of the file: what is changed here, or
+// else what the server has.
+func (n *node) fetch(ctx context.Context) error {
+	c := n.content
+	if c.copy != nil && (c.dirty || c.state != onServer) {
+		return nil
+	}
+	if c.copy != nil && c.version.known() {
+		e, err := n.parent.find(ctx, n.name(), time.Now())
+		if err != nil || versionOf(e).equal(c.version) {
+			return err
+		}
+	}
+	return n.download(ctx)
+}
+
+// download brings the server's content. Its version is the one of the listing,
+// taken before: should the file have changed since, the next open sees it differ.
+func (n *node) download(ctx context.Context) error {
+	e, _ := n.parent.listing.get(n.name())
+	f, err := n.tree.temp.create()
+	if err != nil {
+		return err
+	}
+	size, err := n.tree.jail.Download(ctx, n.path, f, remote.TransferOptions{})
+	if err != nil {
+		f.Close()
+		if errors.Is(err, remote.NotFound) {
+			n.parent.listing.remove(n.name())
+		}
+		return err
+	}
+	v := version{}
+	if !e.provisional && e.Size == size {
+		v = versionOf(e.Entry)
+	}
+	n.content.set(f, v)
+	return nil
+}
+
+// save sends the copy to the server, if it has changed.
+func (n *node) save(ctx context.Context) error {
+	c := n.content
+	if !c.dirty || c.state == unlinked {
+		return nil
+	}
+	size, err := c.size()
+	if err != nil {
+		return err
+	}
+	if c.state.isNew() && size == 0 {
+		err = n.tree.jail.CreateFile(ctx, n.path)
+		if c.state == created && errors.Is(err, remote.Exists) {
+			// As if the other client had come later: its file stays.
+			c.saved()
+			n.parent.settle(n.name())
+			return nil
+		}
+	} else {
+		replace := c.state == onServer || c.state == created && !n.tree.jail.Foreign()
+		err = n.tree.jail.Upload(ctx, n.path, io.NewSectionReader(c.copy, 0, size), size, remote.TransferOptions{Replace: replace})
+	}
+	if err != nil {
+		return err
+	}
+	c.saved()
+	n.parent.listing.put(entry{Entry: remote.Entry{Name: n.name(), Size: size, Modified: time.Now()}, provisional: true})
+	n.parent.settle(n.name())
+	return nil
+}
+
+// closeUnheld closes the copy where no handle is open, and reports whether
+// changes are lost with it.
+func (n *node) closeUnheld() (lost bool) {
+	c := n.content
+	if c.handles > 0 {
+		return false
+	}
+	if c.state.isNew() {
+		n.parent.settle(n.name())
+	}
+	return c.drop()
+}
