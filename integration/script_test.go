@@ -54,16 +54,7 @@ func TestScripts(t *testing.T) {
 			e.Defer(func() { leaveNothing(bin, e.WorkDir) })
 			return nil
 		},
-		Condition: func(condition string) (bool, error) {
-			if condition != "fuse" {
-				return false, errors.New("unknown condition")
-			}
-			err := fuseUsable()
-			if os.Getenv("CI") == "true" {
-				return true, err
-			}
-			return err == nil, nil
-		},
+		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  cmdExits,
 			"begin":  cmdBegin,
@@ -73,6 +64,26 @@ func TestScripts(t *testing.T) {
 			"mute":   cmdMute,
 		},
 	})
+}
+
+// condition decides [fuse] and [ipv6]. With CI=true, there must be FUSE.
+func condition(name string) (bool, error) {
+	switch name {
+	case "fuse":
+		err := fuseUsable()
+		if os.Getenv("CI") == "true" {
+			return true, err
+		}
+		return err == nil, nil
+	case "ipv6":
+		l, err := net.Listen("tcp", "[::1]:0")
+		if err != nil {
+			return false, nil
+		}
+		return true, l.Close()
+	default:
+		return false, errors.New("unknown condition")
+	}
 }
 
 // buildRmf builds the command and returns the directory that it is in.

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/remote"
+)
+
+// connection is what every client command has: how to reach the server.
+type connection struct {
+	Hostname  string `env:"REMOFILE_HOSTNAME" placeholder:"HOST" group:"Server:" help:"Host name or address of the server."`
+	Port      string `env:"REMOFILE_PORT" default:"6768" placeholder:"PORT" group:"Server:" help:"Port of the server (${default})."`
+	Token     string `env:"REMOFILE_TOKEN" placeholder:"TOKEN" group:"Server:" help:"Token of the server."`
+	PublicKey string `env:"REMOFILE_PUBLIC_KEY" placeholder:"KEY" group:"Server:" help:"Public key of the server. This version can't encrypt and refuses it."`
+	Plain     bool   `env:"REMOFILE_PLAIN" group:"Server:" help:"Don't encrypt. No connection of this version is encrypted; the flag keeps a script valid for when they are."`
+	Timeout   int64  `short:"t" default:"3600" placeholder:"MS" group:"Server:" help:"Longest silence of the server, in milliseconds (${default})."`
+}
+
+// options checks the flags and variables.
+func (c *connection) options() (remote.Options, error) {
+	var missing []string
+	if c.Hostname == "" {
+		missing = append(missing, "REMOFILE_HOSTNAME")
+	}
+	if c.Token == "" {
+		missing = append(missing, "REMOFILE_TOKEN")
+	}
+	if len(missing) > 0 {
+		return remote.Options{}, usage("not set: "+strings.Join(missing, ", "),
+			"set REMOFILE_HOSTNAME, REMOFILE_TOKEN and, unless it is 6768, REMOFILE_PORT, or give --hostname, --token, --port")
+	}
+	if err := noKey("REMOFILE_PUBLIC_KEY", c.PublicKey); err != nil {
+		return remote.Options{}, err
+	}
+	if !protocol.ValidToken(c.Token) {
+		return remote.Options{}, usage(fmt.Sprintf("--token: a token has 1 to %d bytes", protocol.MaxToken), "")
+	}
+	if err := checkPort(c.Port, 1); err != nil {
+		return remote.Options{}, err
+	}
+	if c.Timeout < 1 || c.Timeout > math.MaxInt32 {
+		return remote.Options{}, usage(fmt.Sprintf("--timeout: %d is not a number of milliseconds from 1 to %d",
+			c.Timeout, math.MaxInt32), "")
+	}
+	return remote.Options{
+		Address: net.JoinHostPort(c.Hostname, c.Port),
+		Token:   c.Token,
+		Timeout: time.Duration(c.Timeout) * time.Millisecond,
+	}, nil
+}
+
+// dial connects to the server. The caller closes the client.
+func (c *connection) dial(ctx context.Context) (*remote.Client, error) {
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	return remote.Dial(ctx, o)
+}
+
+// noKey refuses a key, which the user believes to encrypt.
+func noKey(variable, key string) error {
+	if key == "" {
+		return nil
+	}
+	return usage("this version can't encrypt yet, but a key is set", "unset "+variable+" where a plain connection will do")
+}
+
+// checkPort refuses what is no port, or one below lowest.
+func checkPort(text string, lowest uint64) error {
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || port < lowest {
+		return usage(fmt.Sprintf("%q: a port is a number from %d to 65535", text, lowest), "")
+	}
+	return nil
+}
+
+// checkRemote refuses a remote path that is not absolute.
+func checkRemote(p string) error {
+	if strings.HasPrefix(p, "/") {
+		return nil
+	}
+	return usage(fmt.Sprintf("%q: a remote path must be absolute", p), "begin it with /, the directory that is served")
+}
+
+// inDirectory returns the path of one name in a remote directory.
+func inDirectory(name, directory string) (string, error) {
+	if err := checkRemote(directory); err != nil {
+		return "", err
+	}
+	if name == "" || name == "." || name == ".." || strings.Contains(name, "/") {
+		return "", usage(fmt.Sprintf("%q: NAME must be the name of one file", name),
+			"give the directory as the argument after it")
+	}
+	return path.Join(directory, name), nil
+}
+
+// checkLocalDirectory refuses a local path that is not a directory.
+func checkLocalDirectory(p string) error {
+	info, err := os.Stat(p)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return failed(p+": not a directory", "")
+	}
+	return nil
+}

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"context"
+
+	"github.com/remofile/remofile/remote"
+)
+
+type folderCommand struct {
+	creation
+}
+
+func (*folderCommand) Help() string {
+	return `Example:
+
+	rmf folder music /`
+}
+
+func (c *folderCommand) Run(ctx context.Context) error {
+	return c.create(ctx, (*remote.Client).MakeDirectory, true)
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/remofile/remofile/fs"
+	"github.com/remofile/remofile/remote"
+)
+
+// busyTime is how long a mount that was in use when it was to end still serves
+// those who use it.
+const busyTime = 5 * time.Second
+
+type mountCommand struct {
+	Foreground bool     `short:"f" help:"Stay in the foreground."`
+	Options    []string `short:"o" placeholder:"OPTION" help:"Options, separated by commas: ro (read-only), allow_other (other users may use the mount)."`
+	Serve      string   `placeholder:"JAIL" help:"Mount the local directory JAIL through a server of its own, in the foreground. Needs no environment; makes JAIL and MOUNTPOINT if they are missing."`
+	Paths      []string `arg:"" name:"path" help:"[DIRECTORY] MOUNTPOINT: the remote directory (/) and the local one to mount it on."`
+	connection
+	daemonFlag
+}
+
+func (*mountCommand) Help() string {
+	return `It returns when the mount answers. A mount in the foreground ends with Ctrl-C, any
+with "rmf umount".
+
+Examples:
+
+	rmf mount /music ~/music
+	rmf mount --serve ./jail ./mnt`
+}
+
+func (c *mountCommand) Run(ctx context.Context, out *output, command *kong.Context) error {
+	o, err := mountOptions(c.Options)
+	if err != nil {
+		return err
+	}
+	o.Logger = newLogger(out.stderr, slog.LevelWarn, false)
+	if c.Serve != "" {
+		if len(c.Paths) != 1 {
+			return usage("--serve takes a JAIL and a MOUNTPOINT", "rmf mount --serve ./jail ./mnt is an example")
+		}
+		return serveJail(ctx, out, c.Serve, c.Paths[0], o)
+	}
+	dial, err := c.check()
+	if err != nil {
+		return err
+	}
+	if !c.Foreground && !c.Detached {
+		return detach(ctx, command)
+	}
+	m := mounting{out: out, dial: dial, directory: c.Paths[0], mountpoint: c.Paths[1], options: o}
+	m.options.FsName = dial.Address + ":" + m.directory
+	return m.run(ctx, func() error {
+		if c.Detached {
+			return detached()
+		}
+		m.announce(m.options.FsName)
+		return nil
+	})
+}
+
+// check checks everything but --serve, and completes Paths: the remote directory
+// and the absolute mount point.
+func (c *mountCommand) check() (remote.Options, error) {
+	if len(c.Paths) == 1 {
+		c.Paths = []string{"/", c.Paths[0]}
+	}
+	if len(c.Paths) != 2 {
+		return remote.Options{}, usage("mount takes a DIRECTORY and a MOUNTPOINT", "")
+	}
+	if err := checkRemote(c.Paths[0]); err != nil {
+		return remote.Options{}, err
+	}
+	dial, err := c.options()
+	if err != nil {
+		return remote.Options{}, err
+	}
+	if err := checkMountpoint(c.Paths[1]); err != nil {
+		return remote.Options{}, err
+	}
+	return dial, makeAbsolute(&c.Paths[1])
+}
+
+// mountOptions reads the options of -o. Those that only tell mount(8) when and by
+// whom to be called mean nothing here.
+func mountOptions(options []string) (fs.Options, error) {
+	var o fs.Options
+	for _, option := range options {
+		switch option {
+		case "ro":
+			o.ReadOnly = true
+		case "rw":
+			o.ReadOnly = false
+		case "allow_other":
+			o.AllowOther = true
+		case "", "defaults", "auto", "noauto", "nofail", "user", "_netdev":
+		default:
+			return o, usage(fmt.Sprintf("-o %s: unknown option", option), "ro and allow_other are known")
+		}
+	}
+	return o, nil
+}
+
+// checkMountpoint refuses what can't be mounted on.
+func checkMountpoint(p string) error {
+	err := checkLocalDirectory(p)
+	switch {
+	case errors.Is(err, syscall.ENOTCONN):
+		return failed(p+": an earlier mount whose process has died is in the way", "rmf umount "+p+" removes it")
+	case err != nil:
+		return asUsage(err)
+	}
+	return nil
+}
+
+// mounting is a mount that is going to be.
+type mounting struct {
+	out        *output
+	dial       remote.Options
+	directory  string // remote
+	mountpoint string
+	options    fs.Options
+}
+
+// announce says, in the foreground, that the mount answers.
+func (m *mounting) announce(source string) {
+	m.out.notef("mounted %s on %s, Ctrl-C unmounts", source, m.mountpoint)
+}
+
+// run mounts, calls ready once the mount answers, and returns when it has been
+// unmounted, which the end of ctx causes too.
+func (m *mounting) run(ctx context.Context, ready func() error) error {
+	// Nothing that happens to the terminal may end this process before the
+	// mount.
+	signal.Ignore(syscall.SIGPIPE)
+	release := holdSignals()
+	defer release()
+
+	m.dial.Logger = m.options.Logger
+	client, err := remote.Dial(ctx, m.dial)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	mounted, err := fs.Mount(ctx, client, m.directory, m.mountpoint, m.options)
+	if err != nil {
+		return err
+	}
+	gone := make(chan struct{})
+	go func() { // ends with the mount
+		mounted.Wait()
+		close(gone)
+	}()
+	if err = ready(); err == nil {
+		select {
+		case <-gone:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	unmounted := mounted.Unmount()
+	if errors.Is(unmounted, fs.ErrBusy) {
+		release()
+		m.out.notef("rmf: %s: in use; it is detached, and ends in %v", m.mountpoint, busyTime)
+		select {
+		case <-gone:
+		case <-time.After(busyTime):
+		}
+		unmounted = nil
+	}
+	return errors.Join(err, unmounted)
+}

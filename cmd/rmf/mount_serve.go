@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/remofile/remofile/fs"
+	"github.com/remofile/remofile/remote"
+	"github.com/remofile/remofile/server"
+)
+
+// localChunkSize is the size of the chunks between a mount and the server of its
+// own, in bytes.
+const localChunkSize = 1 << 20
+
+// serveJail mounts a local directory through a server of its own in this process.
+// It returns when that is unmounted, which the end of ctx causes too.
+func serveJail(ctx context.Context, out *output, jail, mountpoint string, o fs.Options) error {
+	source, err := prepareServe(jail, mountpoint)
+	if err != nil {
+		return err
+	}
+	token := newToken()
+	s, err := server.New(server.Options{
+		Jail:          jail,
+		Token:         token,
+		FileSizeLimit: math.MaxInt64,
+		MaxChunkSize:  localChunkSize,
+		Logger:        o.Logger,
+	})
+	if err != nil {
+		return asUsage(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	o.FsName = source
+	m := mounting{
+		out:        out,
+		dial:       remote.Options{Address: l.Addr().String(), Token: token, ChunkSize: localChunkSize},
+		directory:  "/",
+		mountpoint: mountpoint,
+		options:    o,
+	}
+	// The server outlives the mount.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	return runServer(serving, s, l, func() error {
+		defer stop()
+		return m.run(ctx, func() error {
+			m.announce(jail)
+			return nil
+		})
+	})
+}
+
+// prepareServe makes the two directories where they are missing, and returns the
+// full path of the jail. Neither may be in the other: the mount would hide the
+// jail, or show itself.
+func prepareServe(jail, mountpoint string) (string, error) {
+	if _, err := os.Stat(mountpoint); !errors.Is(err, iofs.ErrNotExist) {
+		if err := checkMountpoint(mountpoint); err != nil {
+			return "", err
+		}
+	}
+	source, err := resolve(jail)
+	if err != nil {
+		return "", asUsage(err)
+	}
+	target, err := resolve(mountpoint)
+	if err != nil {
+		return "", asUsage(err)
+	}
+	if contains(source, target) || contains(target, source) {
+		return "", usage(jail+" and "+mountpoint+": one is the other, or in it", "mount on a directory beside the one to serve")
+	}
+	for _, p := range []string{source, target} {
+		if err := os.MkdirAll(p, 0o777); err != nil {
+			return "", asUsage(err)
+		}
+	}
+	return source, nil
+}
+
+// resolve returns the absolute path of p without symbolic links. What does not
+// exist of it is taken as it is.
+func resolve(p string) (string, error) {
+	p, err := filepath.Abs(p)
+	if err != nil {
+		return "", err
+	}
+	resolved, err := filepath.EvalSymlinks(p)
+	if !errors.Is(err, iofs.ErrNotExist) {
+		return resolved, err
+	}
+	above, err := resolve(filepath.Dir(p))
+	return filepath.Join(above, filepath.Base(p)), err
+}
+
+// contains reports whether inner is outer, or in it.
+func contains(outer, inner string) bool {
+	return inner == outer || strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/")
+}

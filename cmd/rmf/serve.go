@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/remofile/remofile/server"
+)
+
+// shutdownTime is how long a server that ends waits for requests under way.
+const shutdownTime = 5 * time.Second
+
+// serverFlags are the flags and arguments of run and start.
+type serverFlags struct {
+	Address       string `placeholder:"ADDRESS" help:"Address to listen on (all)."`
+	FileSizeLimit int64  `default:"4294967296" placeholder:"BYTES" help:"Refuse files of so many bytes or more (${default})."`
+	StagingLimit  int64  `placeholder:"BYTES" help:"Bound on the bytes of all uploads under way (0: none)."`
+	MinChunkSize  int    `default:"512" placeholder:"BYTES" help:"Smallest chunk that a client may use (${default})."`
+	MaxChunkSize  int    `default:"8192" placeholder:"BYTES" help:"Largest chunk that a client may use (${default})."`
+	ReadOnly      bool   `help:"Refuse every change."`
+	Exclusive     bool   `help:"Serve one client at a time."`
+	LogLevel      string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log from this level on: debug, info, warn or error (${default})."`
+	LogFormat     string `default:"text" enum:"text,json" placeholder:"FORMAT" help:"Format of the log: text or json (${default})."`
+
+	Directory string `arg:"" help:"Directory to serve."`
+	Port      string `arg:"" optional:"" default:"6768" help:"Port to listen on (${default}); 0: any that is free."`
+	Token     string `arg:"" optional:"" env:"REMOFILE_TOKEN" help:"Secret of the clients. Without one, a new token is printed."`
+}
+
+// prepare checks what can be checked before a server runs, and makes a token
+// where there is none.
+func (f *serverFlags) prepare(out *output) error {
+	if err := noKey("REMOFILE_PRIVATE_KEY", os.Getenv("REMOFILE_PRIVATE_KEY")); err != nil {
+		return err
+	}
+	if f.FileSizeLimit < 1 || f.MinChunkSize < 1 || f.MaxChunkSize < 1 {
+		return usage("--file-size-limit, --min-chunk-size and --max-chunk-size must be greater than 0", "")
+	}
+	if err := checkPort(f.Port, 0); err != nil {
+		return err
+	}
+	if err := checkLocalDirectory(f.Directory); err != nil {
+		return asUsage(err)
+	}
+	if f.Token == "" {
+		f.Token = newToken()
+		return out.printf("%s\n", f.Token)
+	}
+	return nil
+}
+
+// serve runs the server until ctx ends. Once it accepts connections it says so
+// and calls ready.
+func (f *serverFlags) serve(ctx context.Context, out *output, ready func() error) error {
+	// A reader of the log that goes away must not end the server.
+	signal.Ignore(syscall.SIGPIPE)
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+		return err
+	}
+	s, err := server.New(server.Options{
+		Jail:          f.Directory,
+		Token:         f.Token,
+		FileSizeLimit: f.FileSizeLimit,
+		MinChunkSize:  f.MinChunkSize,
+		MaxChunkSize:  f.MaxChunkSize,
+		StagingLimit:  f.StagingLimit,
+		ReadOnly:      f.ReadOnly,
+		Exclusive:     f.Exclusive,
+		Logger:        newLogger(out.stderr, level, f.LogFormat == "json"),
+	})
+	if err != nil {
+		return asUsage(err)
+	}
+	address := net.JoinHostPort(f.Address, f.Port)
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return errors.Join(failed(address+": "+cause(err), "another port can be given after DIRECTORY"), s.Close())
+	}
+	out.notef("listening on %s", l.Addr())
+	return runServer(ctx, s, l, ready)
+}
+
+// runServer serves l until ctx ends, and waits for the server's end.
+func runServer(ctx context.Context, s *server.Server, l net.Listener, ready func() error) error {
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+
+	err := ready()
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-served:
+			return err
+		}
+	}
+	grace, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	shut := s.Shutdown(grace)
+	<-served
+	if err == nil && !errors.Is(shut, context.DeadlineExceeded) {
+		err = shut // sessions cut after the grace are no failure
+	}
+	return err
+}
+
+// newLogger logs to w from level on.
+func newLogger(w io.Writer, level slog.Level, json bool) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if json {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
