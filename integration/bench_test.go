@@ -31,6 +31,11 @@ func BenchmarkTransfer(b *testing.B) {
 				var clientMemory int64
 				for b.Loop() {
 					clientMemory = max(clientMemory, s.transfer(b, way, chunkSize))
+					if way == "upload" {
+						b.StopTimer()
+						s.remove(b)
+						b.StartTimer()
+					}
 				}
 				b.ReportMetric(float64(clientMemory)/(1<<20), "client-MiB")
 				b.ReportMetric(float64(s.memory(b))/(1<<20), "server-MiB")
@@ -44,16 +49,16 @@ func BenchmarkTransfer(b *testing.B) {
 }
 
 type benchmarkServer struct {
-	cmd     *exec.Cmd
-	address string
+	cmd           *exec.Cmd
+	jail, address string
 }
 
 // startBenchmarkServer runs the command itself.
 func startBenchmarkServer(b *testing.B, maxChunkSize int) *benchmarkServer {
 	b.Helper()
-	bin := buildRmf(b)
+	bin, jail := buildRmf(b), b.TempDir()
 	cmd := exec.Command(filepath.Join(bin, "rmf"), "run", "--address", "127.0.0.1",
-		fmt.Sprintf("--max-chunk-size=%d", maxChunkSize), "--log-level", "warn", b.TempDir(), "0", token)
+		fmt.Sprintf("--max-chunk-size=%d", maxChunkSize), "--log-level", "warn", jail, "0", token)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -70,7 +75,7 @@ func startBenchmarkServer(b *testing.B, maxChunkSize int) *benchmarkServer {
 		b.Fatal(err)
 	}
 	fields := strings.Fields(line)
-	return &benchmarkServer{cmd: cmd, address: fields[2]}
+	return &benchmarkServer{cmd, jail, fields[2]}
 }
 
 // transfer runs a client and returns the most memory that it used, in bytes.
@@ -84,6 +89,14 @@ func (s *benchmarkServer) transfer(b *testing.B, way string, chunkSize int) int6
 		b.Fatal(err)
 	}
 	return cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+}
+
+// remove removes what a client has uploaded.
+func (s *benchmarkServer) remove(b *testing.B) {
+	b.Helper()
+	if err := os.Remove(filepath.Join(s.jail, "rmf.bin")); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // memory returns the most memory that the server used, in bytes.

@@ -39,7 +39,7 @@ func transferOnce(way string) error {
 	}
 	defer c.Close()
 	if way == "upload" {
-		return c.Upload(ctx, "/rmf.bin", zeros{}, size, remote.TransferOptions{Replace: true})
+		return c.Upload(ctx, "/rmf.bin", zeros{}, size, remote.TransferOptions{})
 	}
 	_, err = c.Download(ctx, "/rmf.bin", io.Discard, remote.TransferOptions{})
 	return err

@@ -84,7 +84,7 @@ func (s *Server) admit(sess *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.holder != nil {
-		return fmt.Errorf("%s since %s", s.holder.peer, s.holder.since.Format(time.DateTime))
+		return fmt.Errorf("held by %s since %s", s.holder.peer, s.holder.since.Format(time.DateTime))
 	}
 	s.holder = sess
 	return nil

@@ -131,6 +131,9 @@ func TestLeftoversAreSwept(t *testing.T) {
 		if err := os.Mkdir(dir, mode); err != nil {
 			t.Fatal(err)
 		}
+		if err := os.Chmod(dir, mode); err != nil { // whatever the umask is
+			t.Fatal(err)
+		}
 		for _, file := range files {
 			if err := os.WriteFile(filepath.Join(dir, file), []byte("half"), 0o644); err != nil {
 				t.Fatal(err)

@@ -28,11 +28,6 @@ func AppendStop(dst []byte) []byte {
 	return append(dst, opStop)
 }
 
-// AppendNone appends None.
-func AppendNone(dst []byte) []byte {
-	return append(dst, opNone)
-}
-
 // AppendBool appends a bool.
 func AppendBool(dst []byte, v bool) []byte {
 	if v {
