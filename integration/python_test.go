@@ -175,23 +175,8 @@ func TestSmallChunksWhereTheServerWantsThem(t *testing.T) {
 // TestPythonClientOnServer replays what a Python client says, in each protocol of
 // pickle, and holds our answers against what the original answers.
 func TestPythonClientOnServer(t *testing.T) {
-	jail := t.TempDir()
-	s, err := server.New(server.Options{Jail: jail, Token: token})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	defer func() {
-		s.Shutdown(context.Background())
-		<-served
-	}()
-
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	jail, address := startServer(t, server.Options{})
+	_, port, _ := net.SplitHostPort(address)
 	cmd := exec.Command(python(t), "testdata/python/client.py", port, token)
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	cmd.Stderr = os.Stderr

@@ -30,22 +30,13 @@ func (c *Client) uploadTree(ctx context.Context, source, p string, o TransferOpt
 	if err := c.ensureDirectory(ctx, p, o.Replace); err != nil {
 		return err
 	}
-	var failed []error
-	for _, e := range entries {
+	return transferEach(ctx, entries, func(e os.DirEntry) error {
 		from, to := filepath.Join(source, e.Name()), path.Join(p, e.Name())
 		if e.IsDir() {
-			err = c.uploadTree(ctx, from, to, o, depth+1)
-		} else {
-			err = c.UploadFile(ctx, from, to, o)
+			return c.uploadTree(ctx, from, to, o, depth+1)
 		}
-		if err != nil {
-			failed = append(failed, err)
-		}
-		if stops(ctx, err) {
-			break
-		}
-	}
-	return errors.Join(failed...)
+		return c.UploadFile(ctx, from, to, o)
+	})
 }
 
 // ensureDirectory makes the directory p, or accepts the one that is there.
@@ -80,22 +71,13 @@ func (c *Client) downloadTree(ctx context.Context, p, destination string, o Tran
 	if err := ensureLocalDirectory(destination, o.Replace); err != nil {
 		return err
 	}
-	var failed []error
-	for _, e := range entries {
+	return transferEach(ctx, entries, func(e Entry) error {
 		from, to := path.Join(p, e.Name), filepath.Join(destination, e.Name)
 		if e.Directory {
-			err = c.downloadTree(ctx, from, to, o, depth+1)
-		} else {
-			err = c.DownloadFile(ctx, from, to, o)
+			return c.downloadTree(ctx, from, to, o, depth+1)
 		}
-		if err != nil {
-			failed = append(failed, err)
-		}
-		if stops(ctx, err) {
-			break
-		}
-	}
-	return errors.Join(failed...)
+		return c.DownloadFile(ctx, from, to, o)
+	})
 }
 
 // ensureLocalDirectory makes a local directory, or accepts one that is there, but
@@ -111,6 +93,21 @@ func ensureLocalDirectory(name string, existing bool) error {
 		return &Error{Op: op, Path: name, Code: NotDirectory}
 	}
 	return localError(op, name, err)
+}
+
+// transferEach transfers each entry and returns what failed, joined.
+func transferEach[E any](ctx context.Context, entries []E, transfer func(E) error) error {
+	var failed []error
+	for _, e := range entries {
+		err := transfer(e)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if stops(ctx, err) {
+			break
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // stops reports whether the transfer of a tree has to end with this error.

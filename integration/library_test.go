@@ -1,0 +1,229 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/remofile/remofile/remote"
+	"github.com/remofile/remofile/server"
+)
+
+// startServer serves a new jail until the end of the test.
+func startServer(t *testing.T, o server.Options) (jail, address string) {
+	t.Helper()
+	o.Jail, o.Token = t.TempDir(), token
+	s, err := server.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		s.Shutdown(context.Background())
+		<-served
+	})
+	return o.Jail, l.Addr().String()
+}
+
+// client returns a client of a new server and the jail.
+func client(t *testing.T) (*remote.Client, string) {
+	t.Helper()
+	jail, address := startServer(t, server.Options{})
+	return dial(t, remote.Options{Address: address}), jail
+}
+
+func write(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holds fails the test unless the file has that content.
+func holds(t *testing.T, name, want string) {
+	t.Helper()
+	got, err := os.ReadFile(name)
+	if err != nil || string(got) != want {
+		t.Errorf("%s holds %.40q, error %v, want %.40q", filepath.Base(name), got, err, want)
+	}
+}
+
+// hasOnly fails the test unless the directory has only the named files.
+func hasOnly(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if strings.Join(got, " ") != strings.Join(names, " ") {
+		t.Errorf("%s holds %q, want %q", filepath.Base(dir), got, names)
+	}
+}
+
+func TestTreesThroughTheLibrary(t *testing.T) {
+	c, jail := client(t)
+	ctx := t.Context()
+	source := filepath.Join(t.TempDir(), "source")
+	makeTree(t, source, 60, 1<<20)
+	if err := c.UploadDirectory(ctx, source, "/tree", remote.TransferOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "diff", "-r", source, filepath.Join(jail, "tree"))
+	back := filepath.Join(t.TempDir(), "back")
+	if err := c.DownloadDirectory(ctx, "/tree", back, remote.TransferOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "diff", "-r", source, back)
+
+	if err := c.UploadDirectory(ctx, source, "/tree", remote.TransferOptions{}); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("to an existing name: error %v", err)
+	}
+	if err := c.UploadDirectory(ctx, source, "/tree", remote.TransferOptions{Replace: true}); err != nil {
+		t.Errorf("replacing: %v", err)
+	}
+	if err := c.DownloadDirectory(ctx, "/tree", back, remote.TransferOptions{Replace: true}); err != nil {
+		t.Errorf("replacing locally: %v", err)
+	}
+	run(t, "diff", "-r", source, back)
+	if err := c.RemoveAll(ctx, "/tree"); err != nil {
+		t.Fatal(err)
+	}
+	hasOnly(t, jail)
+}
+
+// TestOneFailureDoesNotStopATree has two names that the protocol can't carry and a
+// FIFO among good files.
+func TestOneFailureDoesNotStopATree(t *testing.T) {
+	c, jail := client(t)
+	source := t.TempDir()
+	for _, name := range []string{"a", "b:c", "d", "e?", "f"} {
+		write(t, filepath.Join(source, name), name)
+	}
+	run(t, "mkfifo", filepath.Join(source, "fifo"))
+	err := c.UploadDirectory(t.Context(), source, "/tree", remote.TransferOptions{})
+	if !errors.Is(err, remote.InvalidName) || !errors.Is(err, remote.NotAFile) {
+		t.Errorf("error %v", err)
+	}
+	if n := strings.Count(err.Error(), "\n") + 1; n != 3 {
+		t.Errorf("%d failures are told, want 3: %v", n, err)
+	}
+	hasOnly(t, filepath.Join(jail, "tree"), "a", "d", "f")
+}
+
+func TestReplaceKeepsWhatItPromises(t *testing.T) {
+	c, jail := client(t)
+	ctx := t.Context()
+	upload := func(content string, replace bool) error {
+		return c.Upload(ctx, "/f", strings.NewReader(content), int64(len(content)), remote.TransferOptions{Replace: replace})
+	}
+	for _, step := range []struct {
+		content string
+		replace bool
+		want    error
+	}{{"new", true, nil}, {"second", false, fs.ErrExist}, {"second", true, nil}, {"", true, nil}, {"", false, fs.ErrExist}, {"third", true, nil}} {
+		if err := upload(step.content, step.replace); !errors.Is(err, step.want) {
+			t.Errorf("%q, replacing %v: error %v, want %v", step.content, step.replace, err, step.want)
+		} else if err == nil {
+			holds(t, filepath.Join(jail, "f"), step.content)
+		}
+	}
+	hasOnly(t, jail, "f")
+}
+
+// TestAChangedSourceIsNotCommitted changes the file while it is sent.
+func TestAChangedSourceIsNotCommitted(t *testing.T) {
+	c, jail := client(t)
+	for name, change := range map[string]func(string) error{
+		"grows":   func(f string) error { return os.WriteFile(f, make([]byte, 3<<20), 0o666) },
+		"shrinks": func(f string) error { return os.Truncate(f, 10) },
+	} {
+		source := filepath.Join(t.TempDir(), "source")
+		write(t, source, strings.Repeat("x", 2<<20))
+		o := remote.TransferOptions{Progress: func(_ []byte, remaining, size int64, _ string) bool {
+			return remaining != size || change(source) == nil
+		}}
+		if err := c.UploadFile(t.Context(), source, "/f", o); !errors.Is(err, remote.Changed) {
+			t.Errorf("%s: error %v, want %v", name, err, remote.Changed)
+		}
+		hasOnly(t, jail)
+	}
+}
+
+// TestCancelledTransfersLeaveNothing cancels in the middle and then uses the names.
+func TestCancelledTransfersLeaveNothing(t *testing.T) {
+	c, jail := client(t)
+	ctx := t.Context()
+	half := remote.TransferOptions{Progress: func(_ []byte, remaining, size int64, name string) bool {
+		if name != "f" {
+			t.Errorf("the name is %q", name)
+		}
+		return remaining > size/2
+	}}
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	if err := c.Upload(ctx, "/f", bytes.NewReader(content), int64(len(content)), half); !errors.Is(err, remote.Cancelled) {
+		t.Errorf("upload: error %v", err)
+	}
+	hasOnly(t, jail)
+	if err := c.Upload(ctx, "/f", bytes.NewReader(content), int64(len(content)), remote.TransferOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	local := t.TempDir()
+	if err := c.DownloadFile(ctx, "/f", filepath.Join(local, "f"), half); !errors.Is(err, remote.Cancelled) {
+		t.Errorf("download: error %v", err)
+	}
+	hasOnly(t, local)
+	if err := c.DownloadFile(ctx, "/f", filepath.Join(local, "f"), remote.TransferOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, filepath.Join(local, "f"), string(content))
+	if err := c.DownloadFile(ctx, "/f", filepath.Join(local, "f"), remote.TransferOptions{}); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("to an existing file: error %v", err)
+	}
+	hasOnly(t, local, "f")
+}
+
+// TestRemoveAllDoesNotFollowLinks has a link to a directory with a file in the
+// tree that is removed.
+func TestRemoveAllDoesNotFollowLinks(t *testing.T) {
+	c, jail := client(t)
+	run(t, "mkdir", filepath.Join(jail, "kept"), filepath.Join(jail, "tree"))
+	write(t, filepath.Join(jail, "kept", "f"), "precious")
+	run(t, "ln", "-s", "../kept", filepath.Join(jail, "tree", "link"))
+	if err := c.RemoveAll(t.Context(), "/tree"); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, filepath.Join(jail, "kept", "f"), "precious")
+	hasOnly(t, jail, "kept")
+}
+
+// TestDownloadsStayInTheirDestination merges into a directory in which a link
+// leads elsewhere.
+func TestDownloadsStayInTheirDestination(t *testing.T) {
+	c, jail := client(t)
+	run(t, "mkdir", "-p", filepath.Join(jail, "tree", "sub"))
+	write(t, filepath.Join(jail, "tree", "sub", "f"), "from the server")
+	local, elsewhere := t.TempDir(), t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(local, "sub")); err != nil {
+		t.Fatal(err)
+	}
+	err := c.DownloadDirectory(t.Context(), "/tree", local, remote.TransferOptions{Replace: true})
+	if !errors.Is(err, remote.NotDirectory) {
+		t.Errorf("error %v, want %v", err, remote.NotDirectory)
+	}
+	hasOnly(t, elsewhere)
+}
