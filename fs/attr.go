@@ -25,57 +25,6 @@ func (t *tree) mode(directory bool) uint32 {
 	return 0o666 &^ t.umask
 }
 
-// fill fills a with what the server says of the node and with what the copy
-// knows better.
-func (n *node) fill(a *fuse.Attr, e remote.Entry) {
-	a.Mode = n.Mode() | n.tree.mode(n.IsDir())
-	a.Owner = fuse.Owner{Uid: n.tree.uid, Gid: n.tree.gid}
-	a.Nlink = 1
-	if n.content != nil {
-		if h, ok := n.content.held(); ok {
-			e.Size = h.size
-			if h.exact || e.Modified.IsZero() {
-				e.Modified = h.modified
-			}
-			if h.unlinked {
-				a.Nlink = 0
-			}
-		}
-	}
-	a.Size = uint64(e.Size)
-	a.Blocks = (a.Size + 511) / 512
-	a.Blksize = blockSize
-	a.SetTimes(&e.Modified, &e.Modified, &e.Modified)
-}
-
-// attributes asks the server only for what is not known here.
-func (n *node) attributes(ctx context.Context, a *fuse.Attr) error {
-	var e remote.Entry
-	var err error
-	h, open := held{}, false
-	if n.content != nil {
-		h, open = n.content.held()
-	}
-	switch {
-	case n.parent == nil:
-		e.Modified = n.tree.mounted
-	case open && h.exact:
-	default:
-		e, err = n.parent.find(ctx, n.name(), n.tree.fresh())
-		switch {
-		case open && !errors.Is(err, context.Canceled):
-			err = nil // an open file has attributes even where the server can't tell its time
-		case err == nil && e.Directory != n.IsDir():
-			err = syscall.ESTALE // the kernel looks the path up again
-		}
-	}
-	if err != nil {
-		return err
-	}
-	n.fill(a, e)
-	return nil
-}
-
 // held is what a copy tells of its file.
 type held struct {
 	size     int64
@@ -84,25 +33,81 @@ type held struct {
 	unlinked bool
 }
 
-// held returns what is known from the copy, and whether there is one.
-func (c *content) held() (held, bool) {
+// held returns what the copy tells, or nil where none is held.
+func (n *node) held() *held {
+	if n.content == nil {
+		return nil
+	}
+	return n.content.held()
+}
+
+func (c *content) held() *held {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.copy == nil {
-		return held{}, false
+		return nil
 	}
 	info, err := c.copy.Stat()
 	if err != nil {
-		return held{}, false
+		return nil
 	}
-	h := held{size: info.Size(), modified: info.ModTime(), unlinked: c.state == unlinked}
+	h := &held{size: info.Size(), modified: info.ModTime(), unlinked: c.state == unlinked}
 	switch {
 	case c.dirty || c.state != onServer:
 		h.exact = true
 	case c.version.known():
 		h.modified, h.exact = c.version.modified, true
 	}
-	return h, true
+	return h
+}
+
+// fill fills a with what the server says of the node and with what the copy knows
+// better; h is nil where there is none.
+func (n *node) fill(a *fuse.Attr, e remote.Entry, h *held) {
+	a.Mode = n.Mode() | n.tree.mode(n.IsDir())
+	a.Owner = fuse.Owner{Uid: n.tree.uid, Gid: n.tree.gid}
+	a.Nlink = 1
+	if h != nil {
+		e.Size = h.size
+		if h.exact || e.Modified.IsZero() {
+			e.Modified = h.modified
+		}
+		if h.unlinked {
+			a.Nlink = 0
+		}
+	}
+	a.Size = uint64(e.Size)
+	a.Blocks = (a.Size + 511) / 512
+	a.Blksize = blockSize
+	a.SetTimes(&e.Modified, &e.Modified, &e.Modified)
+}
+
+// attributes asks the server only for what is not known here. An open file has
+// attributes even where the server can't tell its time.
+func (n *node) attributes(ctx context.Context, a *fuse.Attr) error {
+	var e remote.Entry
+	h := n.held()
+	if h == nil || !h.exact {
+		var err error
+		e, err = n.entry(ctx)
+		if err != nil && (h == nil || errors.Is(err, context.Canceled)) {
+			return err
+		}
+	}
+	n.fill(a, e, h)
+	return nil
+}
+
+// entry returns the server's entry of the node.
+func (n *node) entry(ctx context.Context) (remote.Entry, error) {
+	if n.parent == nil {
+		return remote.Entry{Directory: true, Modified: n.tree.mounted}, nil
+	}
+	e, err := n.parent.find(ctx, n.name(), n.tree.fresh())
+	if err == nil && e.Directory != n.IsDir() {
+		err = syscall.ESTALE // the kernel looks the path up again
+	}
+	return e, err
 }
 
 // Getattr answers stat and fstat.
@@ -123,13 +128,13 @@ func (n *node) Setattr(ctx context.Context, f gofs.FileHandle, in *fuse.SetAttrI
 
 func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) error {
 	if mode, ok := in.GetMode(); ok && mode != n.tree.mode(n.IsDir()) {
-		return errUnsupported
+		return syscall.EOPNOTSUPP
 	}
 	if uid, ok := in.GetUID(); ok && uid != n.tree.uid {
-		return errUnsupported
+		return syscall.EOPNOTSUPP
 	}
 	if gid, ok := in.GetGID(); ok && gid != n.tree.gid {
-		return errUnsupported
+		return syscall.EOPNOTSUPP
 	}
 	if size, ok := in.GetSize(); ok {
 		return n.truncate(ctx, h, int64(size))
@@ -146,7 +151,7 @@ func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) error
 		return err
 	}
 	if !mtime.Equal(now.ModTime()) {
-		return errUnsupported
+		return syscall.EOPNOTSUPP
 	}
 	return nil
 }

@@ -26,6 +26,14 @@
 // name that the listing lacks is asked of the server. Own changes are seen at
 // once.
 //
+// # A server that can't be reached
+//
+// Operations fail with EHOSTDOWN when the server has been silent for the client's
+// timeout, and work again when it is back. A look-up, a listing or an open can be
+// interrupted; a change that was sent waits for its answer, and so do close and
+// fsync. Nothing of the mount point itself needs the server, so that it can always
+// be unmounted.
+//
 // # What the protocol does not carry
 //
 //   - Owners and permission bits: all belongs to the user who mounted, with 0666

@@ -3,14 +3,10 @@ package fs
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"syscall"
 
 	"github.com/remofile/remofile/remote"
 )
-
-// errUnsupported is what this server or protocol can't do.
-var errUnsupported error = syscall.EOPNOTSUPP
 
 // errnoOf is the one table from errors to errno. A code of remote comes first:
 // beneath it may lie an errno of the network that means nothing to a program
@@ -82,7 +78,6 @@ func (t *tree) done(op, path string, err error) syscall.Errno {
 
 // unsaved ends an operation that left changes unsaved.
 func (t *tree) unsaved(op, path string, err error) syscall.Errno {
-	t.log.LogAttrs(context.Background(), slog.LevelError, "changes are not saved",
-		slog.String("op", op), slog.String("path", path), slog.Any("err", err))
+	t.log.Error("changes are not saved", "op", op, "path", path, "err", err)
 	return errnoOf(err)
 }

@@ -41,7 +41,7 @@ func TestEveryErrorHasAnErrno(t *testing.T) {
 		{"the end of the context", code(0, context.Canceled), syscall.EINTR},
 		{"the deadline of the context", code(0, context.DeadlineExceeded), syscall.EHOSTDOWN},
 		{"a full local disk", code(0, &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}), syscall.ENOSPC},
-		{"ours", errUnsupported, syscall.EOPNOTSUPP},
+		{"ours", syscall.ENOTEMPTY, syscall.ENOTEMPTY},
 		{"any other", errors.New("?"), syscall.EIO},
 	} {
 		if got := errnoOf(c.err); got != c.want {

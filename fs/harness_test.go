@@ -131,6 +131,7 @@ type child struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	stdin  io.Closer
+	killed bool          // or failed to start: that it fails is part of the test
 	exited chan struct{} // closed after err is set
 	err    error
 	log    lockedBuffer // standard error
@@ -163,7 +164,8 @@ func start(t *testing.T, r role) (*child, string, error) {
 		t.Fatal(err)
 	}
 	c := &child{t: t, cmd: exec.Command(os.Args[0]), exited: make(chan struct{})}
-	c.cmd.Env = append(os.Environ(), roleVariable+"="+string(text))
+	// The race detector otherwise sleeps a second at the end of each process.
+	c.cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	c.cmd.Stderr = &c.log
 	c.stdin, err = c.cmd.StdinPipe()
 	if err != nil {
@@ -183,6 +185,7 @@ func start(t *testing.T, r role) (*child, string, error) {
 		close(c.exited)
 	}()
 	if err != nil {
+		c.killed = true
 		<-c.exited
 		return c, "", errors.New(strings.TrimSpace(c.log.String()))
 	}
@@ -198,6 +201,9 @@ func (c *child) stop() {
 		c.t.Errorf("process %d does not end", c.cmd.Process.Pid)
 		c.kill()
 	}
+	if c.err != nil && !c.killed { // what the race detector finds ends here too
+		c.t.Errorf("a process of the test failed: %v", c.err)
+	}
 	if c.t.Failed() {
 		c.t.Logf("standard error of the process:\n%s", c.log.String())
 	}
@@ -205,6 +211,7 @@ func (c *child) stop() {
 
 // kill ends the child as kill -9 does.
 func (c *child) kill() {
+	c.killed = true
 	c.cmd.Process.Kill()
 	<-c.exited
 }
@@ -219,8 +226,8 @@ type mounted struct {
 	daemon  *child
 }
 
-// newMount serves a new jail and mounts it as r says; Address and Mountpoint are
-// filled in.
+// newMount serves a new jail and mounts it as r says; what r leaves out is filled
+// in.
 func newMount(t *testing.T, r mountRole) *mounted {
 	t.Helper()
 	return newLimitedMount(t, r, 0)
@@ -231,7 +238,11 @@ func newLimitedMount(t *testing.T, r mountRole, limit int64) *mounted {
 	needFUSE(t)
 	m := &mounted{t: t, jail: t.TempDir(), path: t.TempDir()}
 	m.serve(serverRole{Address: "127.0.0.1:0", Limit: limit})
-	r.Address, r.Mountpoint = m.address, m.path
+	r.Address = m.address
+	if r.Mountpoint == "" {
+		r.Mountpoint = m.path
+	}
+	m.path = r.Mountpoint
 	if r.Directory == "" {
 		r.Directory = "/"
 	}

@@ -27,8 +27,8 @@ type listing struct {
 // entry is one name of a listing.
 type entry struct {
 	remote.Entry
-	// provisional: made by an upload or a mkdir of this mount. The server's
-	// modification time of it is not known yet.
+	// provisional: the server's modification time is not known, because the
+	// entry was made through this mount or was seen to have changed.
 	provisional bool
 }
 
@@ -92,6 +92,13 @@ func (l *listing) put(e entry) {
 // remove records that the server has no such name.
 func (l *listing) remove(name string) {
 	l.change(name, nil)
+}
+
+// setEmpty records that the directory had no entries at a time: it was made then.
+func (l *listing) setEmpty(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries, l.asked = make(map[string]entry), at
 }
 
 func (l *listing) change(name string, e *entry) {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -91,24 +90,20 @@ func mount(ctx context.Context, j jail, dir, mountpoint string, o Options) (*Mou
 	}
 	m, err := serve(newDirectory(t, nil, dir), mountpoint, o.mountOptions(dir, t.log))
 	if err != nil {
-		t.temp.close()
 		return nil, &os.PathError{Op: "mount", Path: mountpoint, Err: err}
 	}
 	return m, nil
 }
 
-// checkMountpoint returns the absolute path of a mount point that can be used.
+// checkMountpoint returns the path of a mount point as the kernel knows it, if
+// something can be mounted there.
 func checkMountpoint(mountpoint string) (string, error) {
-	p, err := filepath.Abs(mountpoint)
-	if err != nil {
-		return "", err
+	p, err := resolve(mountpoint)
+	if err == nil {
+		err = checkDirectory(p)
 	}
-	info, err := os.Stat(p)
-	switch {
-	case errors.Is(err, syscall.ENOTCONN):
-		err = fmt.Errorf("%w: a dead mount is in the way, unmount it first", syscall.ENOTCONN)
-	case err == nil && !info.IsDir():
-		err = syscall.ENOTDIR
+	if err == nil {
+		err = checkFuse()
 	}
 	if err != nil {
 		return "", &os.PathError{Op: "mount", Path: mountpoint, Err: bare(err)}
@@ -116,10 +111,20 @@ func checkMountpoint(mountpoint string) (string, error) {
 	return p, nil
 }
 
-// bare returns what lies in an *os.PathError, whose path the caller tells itself.
+func checkDirectory(p string) error {
+	info, err := os.Stat(p)
+	switch {
+	case errors.Is(err, syscall.ENOTCONN):
+		return fmt.Errorf("%w: a dead mount is in the way, unmount it first", syscall.ENOTCONN)
+	case err == nil && !info.IsDir():
+		return syscall.ENOTDIR
+	}
+	return err
+}
+
+// bare returns an error without the path that the caller tells itself.
 func bare(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := err.(*os.PathError); ok {
 		return pe.Err
 	}
 	return err
@@ -203,14 +208,12 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 	}
 }
 
-// serve mounts and answers the kernel until the mount is gone. No mount is left
-// behind when it fails.
+// serve mounts and answers the kernel until the mount is gone; then, or when it
+// fails, it closes the tree's directory for copies. A failure leaves no mount.
 func serve(root *node, mountpoint string, o *gofs.Options) (*MountPoint, error) {
-	if err := checkFuse(); err != nil {
-		return nil, err
-	}
 	server, err := fuse.NewServer(appendAtEnd{gofs.NewNodeFS(root, o)}, mountpoint, &o.MountOptions)
 	if err != nil {
+		root.tree.temp.close()
 		return nil, errors.Join(err, detachDead(mountpoint))
 	}
 	m := &MountPoint{path: mountpoint, done: make(chan struct{})}
@@ -220,7 +223,9 @@ func serve(root *node, mountpoint string, o *gofs.Options) (*MountPoint, error) 
 		root.tree.temp.close()
 	}()
 	if err := server.WaitMount(); err != nil {
-		err = errors.Join(err, unmount(mountpoint, true))
+		if detach := unmount(mountpoint, true); detach != nil {
+			return nil, errors.Join(err, detach)
+		}
 		m.Wait()
 		return nil, err
 	}

@@ -42,8 +42,8 @@ type tree struct {
 // node is a file or a directory. It is known by its path: the protocol tells no
 // identity, and as nothing is ever renamed a node's path does not change.
 //
-// Locks are taken in this order: the turn of a file's content, then one mutex of
-// any kind.
+// Locks are taken in this order: the turn of a file's content, mu of a directory,
+// the mutex of a content or of a listing. No mutex is held while the server is asked.
 type node struct {
 	gofs.Inode
 
@@ -78,15 +78,15 @@ var (
 	_ gofs.NodeStatfser  = (*node)(nil)
 )
 
-// newDirectory returns the node of the directory at path.
-func newDirectory(t *tree, parent *node, path string) *node {
-	list := func(ctx context.Context) ([]remote.Entry, error) { return t.jail.List(ctx, path) }
-	return &node{tree: t, parent: parent, path: path, listing: &listing{list: list}, created: make(map[string]*node)}
+// newDirectory returns the node of the directory p.
+func newDirectory(t *tree, parent *node, p string) *node {
+	list := func(ctx context.Context) ([]remote.Entry, error) { return t.jail.List(ctx, p) }
+	return &node{tree: t, parent: parent, path: p, listing: &listing{list: list}, created: make(map[string]*node)}
 }
 
-// newFile returns the node of the file at path.
-func newFile(t *tree, parent *node, path string, c *content) *node {
-	return &node{tree: t, parent: parent, path: path, content: c}
+// newFile returns the node of the file p.
+func newFile(t *tree, parent *node, p string, c *content) *node {
+	return &node{tree: t, parent: parent, path: p, content: c}
 }
 
 func (n *node) name() string {

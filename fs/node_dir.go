@@ -3,8 +3,9 @@ package fs
 import (
 	"context"
 	"errors"
+	"maps"
 	"path"
-	"strings"
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,6 +43,14 @@ func (n *node) createdChild(name string) *node {
 	return n.created[name]
 }
 
+// createdNames returns the names of the files that the server does not have yet,
+// sorted.
+func (n *node) createdNames() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(maps.Keys(n.created))
+}
+
 // settle ends the time in which the server did not have the file name.
 func (n *node) settle(name string) {
 	n.mu.Lock()
@@ -55,20 +64,23 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	if len(name) > unix.NAME_MAX {
 		return nil, syscall.ENAMETOOLONG
 	}
+	p := path.Join(n.path, name)
 	if child := n.createdChild(name); child != nil {
-		child.fill(&out.Attr, remote.Entry{})
-		return child.EmbeddedInode(), 0
+		if h := child.held(); h != nil {
+			child.fill(&out.Attr, remote.Entry{}, h)
+			return child.EmbeddedInode(), n.tree.done(op, p, nil)
+		}
 	}
 	e, err := n.find(ctx, name, n.tree.fresh())
 	if errors.Is(err, remote.InvalidName) {
-		return nil, syscall.ENOENT
+		err = syscall.ENOENT
 	}
 	if err != nil {
-		return nil, n.tree.done(op, path.Join(n.path, name), err)
+		return nil, n.tree.done(op, p, err)
 	}
 	child := n.child(ctx, e)
-	child.fill(&out.Attr, e)
-	return child.EmbeddedInode(), n.tree.done(op, child.path, nil)
+	child.fill(&out.Attr, e, child.held())
+	return child.EmbeddedInode(), n.tree.done(op, p, nil)
 }
 
 // Readdir lists what the server has and what it will have after a flush.
@@ -87,9 +99,7 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 		}
 		list = append(list, fuse.DirEntry{Name: e.Name, Mode: mode})
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for name := range n.created {
+	for _, name := range n.createdNames() {
 		if !listed[name] {
 			list = append(list, fuse.DirEntry{Name: name, Mode: syscall.S_IFREG})
 		}
@@ -98,12 +108,12 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 }
 
 // checkNewName tells at once what the server would say of a new name, which for a
-// file it hears at the first flush only (Remofile specification, section 4.4).
+// file it hears at the first flush only.
 func checkNewName(name string) error {
 	switch {
 	case len(name) > unix.NAME_MAX:
 		return syscall.ENAMETOOLONG
-	case strings.ContainsAny(name, `<>:"/\|?*`):
+	case !remote.ValidName(name):
 		return syscall.EINVAL
 	}
 	return nil
@@ -123,9 +133,9 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 	e := remote.Entry{Name: name, Directory: true, Modified: time.Now()}
 	n.listing.put(entry{Entry: e, provisional: true})
 	child := newDirectory(n.tree, n, p)
-	child.listing.entries, child.listing.asked = make(map[string]entry), sent
+	child.listing.setEmpty(sent)
 	n.adopt(ctx, child, syscall.S_IFDIR)
-	child.fill(&out.Attr, e)
+	child.fill(&out.Attr, e, nil)
 	return child.EmbeddedInode(), n.tree.done("mkdir", p, nil)
 }
 
@@ -135,9 +145,9 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 }
 
 func (n *node) unlink(ctx context.Context, name string) error {
-	child := n.createdChild(name)
-	if child == nil {
-		child = n.lookupChild(name)
+	child := n.lookupChild(name)
+	if made := n.createdChild(name); made != nil {
+		child = made
 	}
 	if child == nil || child.content == nil {
 		return n.remove(ctx, name, false)
@@ -163,18 +173,10 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 }
 
 func (n *node) rmdir(ctx context.Context, name string) error {
-	if child := n.lookupChild(name); child != nil && child.hasCreated() {
+	if child := n.lookupChild(name); child != nil && len(child.createdNames()) > 0 {
 		return syscall.ENOTEMPTY
 	}
 	return n.remove(ctx, name, true)
-}
-
-// hasCreated reports whether the directory has files that the server does not
-// have yet.
-func (n *node) hasCreated() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.created) > 0
 }
 
 // remove removes a name on the server, which does not tell files from directories

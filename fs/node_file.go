@@ -20,7 +20,7 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	if err != nil {
 		return nil, nil, 0, n.tree.done("create", p, err)
 	}
-	child.fill(&out.Attr, remote.Entry{})
+	child.fill(&out.Attr, remote.Entry{}, child.held())
 	return child.EmbeddedInode(), &handle{node: child, writable: true}, 0, n.tree.done("create", p, nil)
 }
 
@@ -68,15 +68,14 @@ func (n *node) open(ctx context.Context, flags uint32) error {
 	}
 	defer c.give()
 	if writes(flags) && !n.replaceable() {
-		return errUnsupported
+		return syscall.EOPNOTSUPP
 	}
-	var err error
+	get := n.fetch
 	if flags&syscall.O_TRUNC != 0 {
-		err = n.empty(ctx)
-	} else {
-		err = n.fetch(ctx)
+		get = n.empty
 	}
-	if err != nil {
+	if err := get(ctx); err != nil {
+		n.closeUnheld()
 		return err
 	}
 	c.hold()
@@ -119,7 +118,7 @@ func (n *node) truncate(ctx context.Context, h *handle, size int64) error {
 // It needs the turn.
 func (n *node) edit(ctx context.Context, get func(context.Context) error, change func(*content) error) error {
 	if !n.replaceable() {
-		return errUnsupported
+		return syscall.EOPNOTSUPP
 	}
 	defer n.closeUnheld()
 	if err := get(ctx); err != nil {

@@ -61,12 +61,20 @@ func (n *node) download(ctx context.Context) error {
 		}
 		return err
 	}
-	v := version{}
-	if !e.provisional && e.Size == size {
-		v = versionOf(e.Entry)
+	if e.provisional || e.Size != size {
+		n.content.set(f, version{})
+		n.putProvisional(size)
+		return nil
 	}
-	n.content.set(f, v)
+	n.content.set(f, versionOf(e.Entry))
 	return nil
+}
+
+// putProvisional records that the server has the file in this size, since an
+// unknown time.
+func (n *node) putProvisional(size int64) {
+	e := remote.Entry{Name: n.name(), Size: size, Modified: time.Now()}
+	n.parent.listing.put(entry{Entry: e, provisional: true})
 }
 
 // save sends the copy to the server, if it has changed.
@@ -82,20 +90,17 @@ func (n *node) save(ctx context.Context) error {
 	if c.state.isNew() && size == 0 {
 		err = n.tree.jail.CreateFile(ctx, n.path)
 		if c.state == created && errors.Is(err, remote.Exists) {
-			// As if the other client had come later: its file stays.
-			c.saved()
-			n.parent.settle(n.name())
-			return nil
+			err = nil // as if the other client had come later: its file stays
 		}
 	} else {
-		replace := c.state == onServer || c.state == created && !n.tree.jail.Foreign()
-		err = n.tree.jail.Upload(ctx, n.path, io.NewSectionReader(c.copy, 0, size), size, remote.TransferOptions{Replace: replace})
+		o := remote.TransferOptions{Replace: c.state == onServer || c.state == created && !n.tree.jail.Foreign()}
+		err = n.tree.jail.Upload(ctx, n.path, io.NewSectionReader(c.copy, 0, size), size, o)
 	}
 	if err != nil {
 		return err
 	}
 	c.saved()
-	n.parent.listing.put(entry{Entry: remote.Entry{Name: n.name(), Size: size, Modified: time.Now()}, provisional: true})
+	n.putProvisional(size)
 	n.parent.settle(n.name())
 	return nil
 }

@@ -329,11 +329,15 @@ func relative(op, p string) error {
 	return &Error{Op: op, Path: p, Code: InvalidName, Err: errors.New("the path is not absolute")}
 }
 
+// ValidName reports whether name can be given to a new file or directory: the
+// protocol carries names of 1 to 255 bytes with none of < > : " / \ | ? * in them.
+func ValidName(name string) bool { return protocol.ValidName(name) }
+
 // splitName is split for a path that can't be the root and whose name the
 // protocol must be able to carry.
 func splitName(op, p string) (dir, name string, err error) {
 	dir, name, err = split(op, p)
-	if err == nil && !protocol.ValidName(name) {
+	if err == nil && !ValidName(name) {
 		err = &Error{Op: op, Path: p, Code: InvalidName, Err: errors.New(`a name has 1 to 255 bytes and none of < > : " / \ | ? *`)}
 	}
 	return dir, name, err
