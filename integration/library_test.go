@@ -227,3 +227,25 @@ func TestDownloadsStayInTheirDestination(t *testing.T) {
 	}
 	hasOnly(t, elsewhere)
 }
+
+// TestExclusiveServersChangeHands has one client after the other, each as soon as
+// the one before has gone.
+func TestExclusiveServersChangeHands(t *testing.T) {
+	_, address := startServer(t, server.Options{Exclusive: true})
+	for range 50 {
+		c, err := remote.Dial(t.Context(), remote.Options{Address: address, Token: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+}
+
+// TestFailuresOfTheServerHaveTheirCodes is about those that travel as text.
+func TestFailuresOfTheServerHaveTheirCodes(t *testing.T) {
+	_, address := startServer(t, server.Options{ReadOnly: true})
+	c := dial(t, remote.Options{Address: address})
+	if err := c.CreateFile(t.Context(), "/f"); !errors.Is(err, remote.ReadOnly) {
+		t.Errorf("error %v, want %v", err, remote.ReadOnly)
+	}
+}

@@ -185,19 +185,23 @@ func begin(ts *testscript.TestScript, name, pattern string, args ...string) *pro
 		<-p.ended
 	})
 	s.programs[name] = p
+	p.await(ts, &p.stderr, pattern)
+	return p
+}
 
+// await waits until a line of what the program writes matches.
+func (p *program) await(ts *testscript.TestScript, written *lockedBuffer, pattern string) {
 	wanted := regexp.MustCompile("(?m)" + pattern)
-	for deadline := time.Now().Add(patience); !wanted.MatchString(p.stderr.String()); {
+	for deadline := time.Now().Add(patience); !wanted.MatchString(written.String()); {
 		select {
 		case <-p.ended:
-			ts.Fatalf("%s has ended: %s", name, p.stderr.String())
+			ts.Fatalf("%s has ended: %s", p.cmd, p.stderr.String())
 		case <-time.After(5 * time.Millisecond):
 			if time.Now().After(deadline) {
-				ts.Fatalf("%s says in %v only: %s", name, patience, p.stderr.String())
+				ts.Fatalf("%s says in %v only: %s", p.cmd, patience, written.String())
 			}
 		}
 	}
-	return p
 }
 
 func cmdFinish(ts *testscript.TestScript, neg bool, args []string) {
@@ -239,8 +243,9 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	p := begin(ts, "server", "^listening on ", args...)
 	address, _, _ := strings.Cut(strings.TrimPrefix(p.stderr.String(), "listening on "), "\n")
 	setServer(ts, address)
-	if token := strings.TrimSpace(p.stdout.String()); token != "" {
-		ts.Setenv("REMOFILE_TOKEN", token)
+	if ts.Getenv("REMOFILE_TOKEN") == "" {
+		p.await(ts, &p.stdout, "^.+\n")
+		ts.Setenv("REMOFILE_TOKEN", strings.TrimSpace(p.stdout.String()))
 	}
 }
 

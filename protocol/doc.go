@@ -9,7 +9,9 @@
 // disagree, the implementation is followed, but for LIST_FILES, which is allowed
 // in every state.
 //
-// A client sends a request, the server sends a response, and so on in turn. Each
+// A session is a ZMTP connection whose client has the token for its socket identity
+// (package zmtp). The client is a REQ or DEALER socket; it sends a request, the server
+// sends a response, and so on in turn. Each
 // is a ZeroMQ message of two frames: an empty one, and a Python tuple in pickle
 // (protocols 0 to 5 are read, protocol 4 is written). The first elements are
 // numbers of the tables below: plain integers, or members of the original's
@@ -48,6 +50,15 @@
 //	        17 UNKNOWN_ERROR         (3, 17, message)
 //	        18 FILE_REMOVED          (1, 18)
 //	        19 DIRECTORY_NOT_EMPTY   (2, 19)
+//
+// What each request is refused for, in this order: a name that breaks the rule (4); a
+// size of 0, or of the server's limit and more (9); a chunk size out of the server's
+// range (10); a directory that is missing (5, but to uploads and downloads 8) or is a
+// file (8); a name that exists (6), or does not (5); to a download one that is no
+// regular file (7); to REMOVE_FILE a directory with something in it (19).
+//
+// The message of UNKNOWN_ERROR is for people, but for those of the constants that
+// begin with Message and Linux's texts of system errors ("no space left on device").
 //
 // The last two reasons, REMOVE_FILE and the element replace are unknown to the
 // original: they are only for a server that puts X-Remofile into its READY.

@@ -55,6 +55,13 @@ const (
 	DirectoryNotEmpty
 )
 
+// Messages of UNKNOWN_ERROR with a meaning of their own to a client. Besides them,
+// a failure of the server's system has Linux's text for its number.
+const (
+	MessageReadOnly    = "the server is read-only"
+	MessageThroughLink = "nothing is removed through a symbolic link"
+)
+
 // The names stand on the wire too: some Python versions send an enum member
 // by its name.
 var (

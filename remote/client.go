@@ -2,7 +2,8 @@
 // that can be done with the jail of a server.
 //
 // All remote paths are absolute paths in the jail, "/a/b". Every error is an
-// *Error that tells the operation, the path and a Code.
+// *Error that tells the operation, the path and a Code; for a tree, several are
+// joined.
 package remote
 
 import (
@@ -51,8 +52,8 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() error {
-	if _, _, err := net.SplitHostPort(o.Address); err != nil {
-		return fmt.Errorf("address: %w", err)
+	if host, port, err := net.SplitHostPort(o.Address); err != nil || host == "" || port == "" {
+		return fmt.Errorf("%q is not the host and the port of a server", o.Address)
 	}
 	if !protocol.ValidToken(o.Token) {
 		return errors.New("the token needs 1 to 255 bytes, the first of them not zero")

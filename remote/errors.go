@@ -32,6 +32,9 @@ const (
 	NotDirectory                 // a file where a directory is needed
 	NotEmpty                     // a directory that still has entries
 	TooLarge                     // the server refuses a file of this size
+	NoSpace                      // the server's disk or a quota on it is full
+	ReadOnly                     // the server, or its file system, takes no changes
+	Forbidden                    // the server may not do it, fs.ErrPermission
 	BadChunkSize                 // the server refuses the chunk size asked for
 	Unsupported                  // this server can't do it, errors.ErrUnsupported
 	Cancelled                    // a progress callback returned false
@@ -52,6 +55,9 @@ var codeTexts = map[Code]string{
 	NotDirectory: "not a directory",
 	NotEmpty:     "directory not empty",
 	TooLarge:     "the server refuses files of this size",
+	NoSpace:      "no space left on the server",
+	ReadOnly:     "the server takes no changes",
+	Forbidden:    "the server is not permitted to do it",
 	BadChunkSize: "the server refuses this chunk size",
 	Unsupported:  "not supported by this server",
 	Cancelled:    "cancelled",
@@ -70,6 +76,7 @@ var codeEquals = map[Code]error{
 	Unsupported: errors.ErrUnsupported,
 	Timeout:     os.ErrDeadlineExceeded,
 	Denied:      fs.ErrPermission,
+	Forbidden:   fs.ErrPermission,
 	Cancelled:   context.Canceled,
 }
 
@@ -78,8 +85,8 @@ func (c Code) Error() string { return codeTexts[c] }
 // Is makes errors.Is find the standard library's error for c.
 func (c Code) Is(target error) bool { return codeEquals[c] == target && target != nil }
 
-// Error is a failed operation. Every error of a Client is one, except
-// an end of the context, which comes as the context's own error inside.
+// Error is a failed operation. Every error of a Client is one, or several joined by
+// errors.Join for a tree. When its context ended, Err is the context's error.
 type Error struct {
 	Op   string // the method's operation: "list", "upload", ...
 	Path string // the remote path, or the server's address when the server is at fault
@@ -122,6 +129,19 @@ var reasonCodes = map[protocol.Reason]Code{
 	protocol.DirectoryNotEmpty:  NotEmpty,
 }
 
+// messageCodes maps the messages of UNKNOWN_ERROR that mean something to us: the
+// protocol's own, and those of system errors.
+var messageCodes = map[string]Code{
+	protocol.MessageReadOnly:    ReadOnly,
+	protocol.MessageThroughLink: Forbidden,
+	syscall.EROFS.Error():       ReadOnly,
+	syscall.ENOSPC.Error():      NoSpace,
+	syscall.EDQUOT.Error():      NoSpace,
+	syscall.EFBIG.Error():       TooLarge,
+	syscall.EACCES.Error():      Forbidden,
+	syscall.EPERM.Error():       Forbidden,
+}
+
 // refusal returns the error that a response other than ACCEPTED means.
 func refusal(r *protocol.Response) *Error {
 	if code, ok := reasonCodes[r.Reason]; ok {
@@ -131,7 +151,11 @@ func refusal(r *protocol.Response) *Error {
 	if message == "" {
 		message = r.Reason.String()
 	}
-	return &Error{Code: Unknown, Err: errors.New(printable(message))}
+	e := &Error{Code: Unknown, Err: errors.New(printable(message))}
+	if code, ok := messageCodes[message]; ok {
+		e.Code = code
+	}
+	return e
 }
 
 // printable keeps a peer's control characters from the user's terminal.

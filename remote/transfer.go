@@ -52,6 +52,9 @@ func (c *Client) upload(ctx context.Context, p string, src source, size int64, o
 	if err != nil {
 		return err
 	}
+	if size < 0 {
+		return &Error{Op: op, Path: p, Err: errors.New("a file can't have a negative size")}
+	}
 	if size == 0 && !o.Replace {
 		return c.do(ctx, op, p, protocol.Request{Type: protocol.CreateFile, Name: name, Directory: dir}, protocol.FileCreated)
 	}

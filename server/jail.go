@@ -276,13 +276,18 @@ func (j *jail) makeDirectory(dir, name string) error {
 	return mkdirat(d.fd(), name, 0o777)
 }
 
-// remove removes a file, a link itself or an empty directory.
+// remove removes a file, a link itself or an empty directory. Links on the way to
+// it are not followed: a client that sees a link as the directory it leads to, and
+// removes all that is in it, means the link.
 func (j *jail) remove(dir, name string) error {
 	t, err := j.find(dir, name)
 	if err != nil {
 		return err
 	}
 	defer t.close()
+	if err := j.checkNoLinks(t.dir); err != nil {
+		return err
+	}
 	switch t.kind() {
 	case 0:
 		return unix.ENOENT
@@ -291,4 +296,24 @@ func (j *jail) remove(dir, name string) error {
 	default:
 		return unlinkat(t.dir.fd(), name, 0)
 	}
+}
+
+// checkNoLinks fails where a link lies on the path by which d was opened.
+func (j *jail) checkNoLinks(d *directory) error {
+	at, err := openat(j.top.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
+	for name := range strings.SplitSeq(strings.Trim(d.path, "/"), "/") {
+		if err != nil || name == "" {
+			break
+		}
+		above := at
+		at, err = openat(int(above.Fd()), name, unix.O_PATH|unix.O_DIRECTORY, 0)
+		above.Close()
+	}
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return failure(protocol.MessageThroughLink)
+	}
+	if err != nil {
+		return err
+	}
+	return at.Close()
 }

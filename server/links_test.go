@@ -191,3 +191,24 @@ func TestReplacingALinkReplacesItsTarget(t *testing.T) {
 	}
 	requireNoStaging(t, s.jail)
 }
+
+// TestNothingIsRemovedThroughLinks is what saves the target of a link from a
+// client that takes the link for a directory and removes all that is in it.
+func TestNothingIsRemovedThroughLinks(t *testing.T) {
+	s := serve(t, Options{})
+	s.mkdir("photos/2026")
+	s.write("photos/2026/one", "precious")
+	s.link("photos", "link")
+	c := s.dial()
+	for _, dir := range []string{"/link/2026", "/photos/../link/2026", "/link/../link/2026"} {
+		r := c.want(protocol.UnknownError, protocol.Request{Type: protocol.RemoveFile, Name: "one", Directory: dir})
+		if r.Message != protocol.MessageThroughLink {
+			t.Errorf("in %s: message %q, want %q", dir, r.Message, protocol.MessageThroughLink)
+		}
+	}
+	if got := s.read("photos/2026/one"); got != "precious" {
+		t.Errorf("the file holds %q", got)
+	}
+	c.want(protocol.FileRemoved, protocol.Request{Type: protocol.RemoveFile, Name: "link", Directory: "/"})
+	c.want(protocol.FileRemoved, protocol.Request{Type: protocol.RemoveFile, Name: "one", Directory: "/photos/../photos/2026"})
+}

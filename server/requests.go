@@ -64,7 +64,7 @@ func (s *session) check(r *protocol.Request) error {
 	}
 	switch {
 	case changes && s.server.options.ReadOnly:
-		return failure("the server is read-only")
+		return failure(protocol.MessageReadOnly)
 	case strings.IndexByte(r.Name, 0) >= 0 || strings.IndexByte(r.Directory, 0) >= 0:
 		return failure("embedded null byte")
 	case named && !protocol.ValidName(r.Name):

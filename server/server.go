@@ -225,4 +225,5 @@ func (s *Server) removeSession(sess *session) {
 	if s.holder == sess {
 		s.holder = nil
 	}
+	close(sess.ended)
 }

@@ -22,6 +22,7 @@ type session struct {
 	id     uint64
 	peer   string
 	since  time.Time
+	ended  chan struct{} // closed when the server has forgotten it
 	log    *slog.Logger
 
 	state    state
@@ -38,6 +39,7 @@ func newSession(s *Server, nc net.Conn, id uint64) *session {
 		id:     id,
 		peer:   peer,
 		since:  time.Now(),
+		ended:  make(chan struct{}),
 		log:    s.log.With("session", id, "peer", peer),
 	}
 }
@@ -78,16 +80,36 @@ func (s *session) handshake() (*zmtp.Conn, error) {
 	return conn, err
 }
 
+// admitTime is how long a client of an exclusive server waits for the one before
+// it, which may have hung up without the server having noticed yet.
+const admitTime = 250 * time.Millisecond
+
 // admit makes sess the one client of an exclusive server. The error tells the
 // peer who is that already.
 func (s *Server) admit(sess *session) error {
+	patience := time.NewTimer(admitTime)
+	defer patience.Stop()
+	for {
+		holder := s.hold(sess)
+		if holder == sess {
+			return nil
+		}
+		select {
+		case <-holder.ended:
+		case <-patience.C:
+			return fmt.Errorf("held by %s since %s", holder.peer, holder.since.Format(time.DateTime))
+		}
+	}
+}
+
+// hold makes sess the one client, unless there is one, and returns which it is.
+func (s *Server) hold(sess *session) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.holder != nil {
-		return fmt.Errorf("held by %s since %s", s.holder.peer, s.holder.since.Format(time.DateTime))
+	if s.holder == nil {
+		s.holder = sess
 	}
-	s.holder = sess
-	return nil
+	return s.holder
 }
 
 // establish gives sess its connection, unless the server stops.

@@ -52,7 +52,7 @@ func (c *connection) options() (remote.Options, error) {
 			c.Timeout, math.MaxInt32), "")
 	}
 	return remote.Options{
-		Address: net.JoinHostPort(c.Hostname, c.Port),
+		Address: joinHostPort(c.Hostname, c.Port),
 		Token:   c.Token,
 		Timeout: time.Duration(c.Timeout) * time.Millisecond,
 	}, nil
@@ -82,6 +82,14 @@ func checkPort(text string, lowest uint64) error {
 		return usage(fmt.Sprintf("%q: a port is a number from %d to 65535", text, lowest), "")
 	}
 	return nil
+}
+
+// joinHostPort joins them to an address. An IPv6 address may stand in brackets.
+func joinHostPort(host, port string) string {
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // checkRemote refuses a remote path that is not absolute.

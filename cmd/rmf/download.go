@@ -22,7 +22,8 @@ exists there is refused unless --force replaces it.
 Examples:
 
 	rmf download /music/song.ogg
-	rmf download -r -p /music/albums /music/cover.png ~/music`
+	rmf download -r -p /music/albums /music/cover.png ~/music
+	rmf download -r / ~/backup`
 }
 
 func (c *downloadCommand) Run(ctx context.Context, out *output) error {
@@ -32,7 +33,7 @@ func (c *downloadCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	if err := checkLocalDirectory(destination); err != nil {
-		return err
+		return withDestinationHint(err)
 	}
 	client, err := c.dial(ctx)
 	if err != nil {
@@ -43,6 +44,9 @@ func (c *downloadCommand) Run(ctx context.Context, out *output) error {
 	bar := newProgress(out, c.Progress)
 	return each(ctx, out, sources, func(s source) error {
 		defer bar.clear()
+		if s.name == "." {
+			return c.downloadRoot(ctx, out, client, destination, bar)
+		}
 		return c.download(ctx, client, s.path, filepath.Join(destination, s.name), bar)
 	})
 }
@@ -67,6 +71,27 @@ func (c *downloadCommand) download(ctx context.Context, client *remote.Client, f
 	return withHint(err, remote.Exists, "--force replaces it")
 }
 
+// downloadRoot brings all that is in the jail, which itself has no name, into the
+// local directory to.
+func (c *downloadCommand) downloadRoot(ctx context.Context, out *output, client *remote.Client, to string, bar *progress) error {
+	if !c.Recursive {
+		return skipped("/")
+	}
+	entries, err := client.List(ctx, "/")
+	if err != nil {
+		return err
+	}
+	return each(ctx, out, entries, func(e remote.Entry) error {
+		return c.download(ctx, client, "/"+e.Name, filepath.Join(to, e.Name), bar)
+	})
+}
+
+// remoteName is the name under which a remote path arrives; the root's content
+// arrives in the destination itself.
 func remoteName(p string) (string, error) {
-	return path.Base(path.Clean(p)), checkRemote(p)
+	name := path.Base(path.Clean(p))
+	if name == "/" {
+		name = "."
+	}
+	return name, checkRemote(p)
 }

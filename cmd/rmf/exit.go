@@ -158,6 +158,8 @@ func statusOf(code remote.Code) (status int, hint string) {
 		return exitFailed, "the original Remofile server can neither remove nor replace files"
 	case remote.NotEmpty:
 		return exitFailed, "-r removes a directory with all that is in it"
+	case remote.BadChunkSize:
+		return exitFailed, "--min-chunk-size and --max-chunk-size of the server must allow 8192 or 512"
 	case remote.TooLarge:
 		return exitFailed, "--file-size-limit sets the server's limit"
 	default:
@@ -182,7 +184,8 @@ func remoteLine(e *remote.Error) string {
 	switch {
 	case e.Err == nil:
 		return e.Path + ": " + e.Code.Error()
-	case e.Code == 0 || e.Code == remote.Unknown: // a local failure, or the server's own words
+	case e.Code == 0, e.Code == remote.Unknown, e.Code == remote.ReadOnly,
+		e.Code == remote.NoSpace, e.Code == remote.Forbidden: // a local failure, or the server's own words
 		return e.Path + ": " + cause(e.Err)
 	default:
 		return e.Path + ": " + e.Code.Error() + ": " + cause(e.Err)

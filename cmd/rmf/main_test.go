@@ -51,7 +51,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"upload", file, "./" + file, "/"}, "main_test.go and ./main_test.go would both arrive as main_test.go"},
 		{[]string{"download", "a"}, `"a": a remote path must be absolute`},
 		{[]string{"download", "/a/x", "/b/x", dir}, "/a/x and /b/x would both arrive as x"},
-		{[]string{"download", "/a/..", dir}, "/a/..: it has no name to arrive under"},
+
 		{client("list", "--port", "0"), `"0": a port is a number from 1 to 65535`},
 		{client("list", "--port", "65536"), `"65536": a port is a number from 1 to 65535`},
 		{client("list", "--timeout", "0"), "--timeout: 0 is not a number of milliseconds"},

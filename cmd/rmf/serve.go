@@ -43,6 +43,9 @@ func (f *serverFlags) prepare(out *output) error {
 	if f.FileSizeLimit < 1 || f.MinChunkSize < 1 || f.MaxChunkSize < 1 {
 		return usage("--file-size-limit, --min-chunk-size and --max-chunk-size must be greater than 0", "")
 	}
+	if f.MinChunkSize > f.MaxChunkSize {
+		return usage("--min-chunk-size must not be greater than --max-chunk-size", "")
+	}
 	if err := checkPort(f.Port, 0); err != nil {
 		return err
 	}
@@ -79,10 +82,14 @@ func (f *serverFlags) serve(ctx context.Context, out *output, ready func() error
 	if err != nil {
 		return asUsage(err)
 	}
-	address := net.JoinHostPort(f.Address, f.Port)
+	address := joinHostPort(f.Address, f.Port)
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return errors.Join(failed(address+": "+cause(err), "another port can be given after DIRECTORY"), s.Close())
+		hint := "--address takes an address of this machine"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			hint = "another port can be given after DIRECTORY"
+		}
+		return errors.Join(failed(address+": "+cause(err), hint), s.Close())
 	}
 	out.notef("listening on %s", l.Addr())
 	return runServer(ctx, s, l, ready)

@@ -47,6 +47,13 @@ func named(paths []string, nameOf func(string) (string, error)) ([]source, error
 	return sources, nil
 }
 
+// withDestinationHint is err about the last of several arguments.
+func withDestinationHint(err error) error {
+	p := *describe(err)
+	p.hint = "DESTINATION, the last argument, is an existing directory"
+	return &p
+}
+
 // skipped is the failure for a directory without -r.
 func skipped(path string) error {
 	return failed(path+": skipped, it is a directory", "-r transfers directories")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path"
 	"path/filepath"
@@ -17,7 +18,8 @@ type uploadCommand struct {
 
 func (*uploadCommand) Help() string {
 	return `A file appears in the remote directory when all of it has arrived. A name that
-exists there is refused unless --force replaces it.
+exists there is refused unless --force replaces it. Symbolic links to files are
+sent as the files, those to directories are not sent.
 
 Examples:
 
@@ -41,11 +43,14 @@ func (c *uploadCommand) Run(ctx context.Context, out *output) error {
 	defer client.Close()
 
 	entry, err := client.Stat(ctx, destination)
+	if errors.Is(err, remote.NotFound) {
+		return withDestinationHint(err)
+	}
 	if err != nil {
 		return err
 	}
 	if !entry.Directory {
-		return failed(destination+": not a directory", "the last argument is the remote directory to upload to")
+		return withDestinationHint(failed(destination+": not a directory", ""))
 	}
 	bar := newProgress(out, c.Progress)
 	return each(ctx, out, sources, func(s source) error {
