@@ -55,7 +55,7 @@ func (o *Options) setDefaults() error {
 	if host, port, err := net.SplitHostPort(o.Address); err != nil || host == "" || port == "" {
 		return fmt.Errorf("%q is not the host and the port of a server", o.Address)
 	}
-	if !protocol.ValidToken(o.Token) {
+	if !ValidToken(o.Token) {
 		return errors.New("the token needs 1 to 255 bytes, the first of them not zero")
 	}
 	if o.Timeout < 0 || o.MaxSessions < 0 {
@@ -333,6 +333,10 @@ func relative(op, p string) error {
 // ValidName reports whether name can be given to a new file or directory: the
 // protocol carries names of 1 to 255 bytes with none of < > : " / \ | ? * in them.
 func ValidName(name string) bool { return protocol.ValidName(name) }
+
+// ValidToken reports whether token can be the token of a server: 1 to 255 bytes, the
+// first of them not zero.
+func ValidToken(token string) bool { return protocol.ValidToken(token) }
 
 // splitName is split for a path that can't be the root and whose name the
 // protocol must be able to carry.

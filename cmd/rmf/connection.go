@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/remofile/remofile/protocol"
 	"github.com/remofile/remofile/remote"
 )
 
@@ -41,8 +40,8 @@ func (c *connection) options() (remote.Options, error) {
 	if err := noKey("REMOFILE_PUBLIC_KEY", c.PublicKey); err != nil {
 		return remote.Options{}, err
 	}
-	if !protocol.ValidToken(c.Token) {
-		return remote.Options{}, usage(fmt.Sprintf("--token: a token has 1 to %d bytes", protocol.MaxToken), "")
+	if !remote.ValidToken(c.Token) {
+		return remote.Options{}, usage("--token: a token has 1 to 255 bytes, the first of them not zero", "")
 	}
 	if err := checkPort(c.Port, 1); err != nil {
 		return remote.Options{}, err

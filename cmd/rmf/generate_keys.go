@@ -1,6 +1,6 @@
 package main
 
-import "github.com/remofile/remofile/protocol/zmtp"
+import "github.com/remofile/remofile/server"
 
 type generateKeysCommand struct{}
 
@@ -14,7 +14,7 @@ Example:
 }
 
 func (*generateKeysCommand) Run(out *output) error {
-	public, private, err := zmtp.GenerateKeys()
+	public, private, err := server.GenerateKeys()
 	if err != nil {
 		return err
 	}

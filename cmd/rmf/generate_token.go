@@ -1,6 +1,6 @@
 package main
 
-import "github.com/lithammer/shortuuid/v4"
+import "github.com/remofile/remofile/server"
 
 type generateTokenCommand struct{}
 
@@ -13,7 +13,5 @@ Example:
 }
 
 func (*generateTokenCommand) Run(out *output) error {
-	return out.printf("%s\n", newToken())
+	return out.printf("%s\n", server.GenerateToken())
 }
-
-func newToken() string { return shortuuid.New() }

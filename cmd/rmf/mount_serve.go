@@ -26,7 +26,7 @@ func serveJail(ctx context.Context, out *output, jail, mountpoint string, o fs.O
 	if err != nil {
 		return err
 	}
-	token := newToken()
+	token := server.GenerateToken()
 	s, err := server.New(server.Options{
 		Jail:          jail,
 		Token:         token,

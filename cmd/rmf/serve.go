@@ -53,7 +53,7 @@ func (f *serverFlags) prepare(out *output) error {
 		return asUsage(err)
 	}
 	if f.Token == "" {
-		f.Token = newToken()
+		f.Token = server.GenerateToken()
 		return out.printf("%s\n", f.Token)
 	}
 	return nil
