@@ -80,8 +80,8 @@
 //
 // LIST_FILES is taken in all of them; any other request in the wrong state is a
 // BAD_REQUEST that changes nothing. Each chunk has chunk_size bytes and the last
-// one the rest; a chunk that is no bytes or of another length is a BAD_REQUEST that
-// ends the upload. A file of 0 bytes can't be uploaded (CREATE_FILE makes it) unless
+// one the rest; a chunk that is no bytes or of another length, and what is no request
+// at all, is a BAD_REQUEST that ends the upload. A file of 0 bytes can't be uploaded (CREATE_FILE makes it) unless
 // it is to replace another: then it is one chunk of 0 bytes. The download of a file
 // of 0 bytes is accepted without a size and completed without bytes. Every error
 // of the server ends the transfer.

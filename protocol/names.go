@@ -17,7 +17,7 @@ func ValidName(name string) bool {
 // isComponent reports whether name can be one element of a path. A listing may
 // hold names that ValidName refuses, but none that leads elsewhere.
 func isComponent(name string) bool {
-	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00")
+	return name != "" && name != "." && name != ".." && len(name) <= MaxName && !strings.ContainsAny(name, "/\x00")
 }
 
 // CleanDirectory returns the absolute form of a directory as a peer names it:

@@ -251,8 +251,8 @@ func (c *Client) takeIdle() *session {
 }
 
 // release gives a session back. One that owes answers or is in a transfer was left
-// by a caller whose context ended: a goroutine settles it, which the read timeout
-// bounds and Close awaits.
+// by a caller whose context ended: a goroutine settles it, for which Close waits. What
+// could not be settled is closed: the server drops its transfer then.
 func (c *Client) release(s *session) {
 	c.mu.Lock()
 	if c.closed || s.settled() || !s.alive() {

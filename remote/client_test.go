@@ -55,13 +55,7 @@ func TestAnyByteRestartsTheTimeout(t *testing.T) {
 		o.Dial = func(ctx context.Context, address string) (net.Conn, error) {
 			ours, theirs := bufferedPipe()
 			link <- theirs
-			f.running.Go(func() {
-				conn, err := zmtp.Server(theirs, &zmtp.Config{Token: "secret", Version: 1, MaxMessage: 1 << 20})
-				if err == nil {
-					defer conn.Close()
-					f.serve(conn, 1)
-				}
-			})
+			f.serveOn(theirs, 1)
 			return ours, nil
 		}
 		c, err := Dial(t.Context(), o)
@@ -322,4 +316,48 @@ func TestCloseEndsEverything(t *testing.T) {
 	if _, err := c.List(t.Context(), "/"); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("error %v, want %v", err, net.ErrClosed)
 	}
+}
+
+// TestAServerThatDripsHoldsNobody sends PINGs instead of an answer: the timeout never
+// ends, the caller's context does.
+func TestAServerThatDripsHoldsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		link := make(chan net.Conn, 1)
+		stop := make(chan struct{})
+		f := &fake{version: 1}
+		f.serve = func(conn *zmtp.Conn, _ int) {
+			receive(conn)
+			for nc := <-link; ; {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Second):
+					nc.Write([]byte("\x04\x07\x04PING\x00\x00"))
+				}
+			}
+		}
+		o := f.options(Options{})
+		o.Dial = func(context.Context, string) (net.Conn, error) {
+			ours, theirs := bufferedPipe()
+			link <- theirs
+			f.serveOn(theirs, 1)
+			return ours, nil
+		}
+		c, err := Dial(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if _, err := c.List(ctx, "/"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want %v", err, context.DeadlineExceeded)
+		}
+		start := time.Now()
+		c.Close()
+		if waited := time.Since(start); waited > settleTime+time.Minute {
+			t.Errorf("Close took %v", waited)
+		}
+		close(stop)
+		f.running.Wait()
+	})
 }

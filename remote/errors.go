@@ -158,8 +158,13 @@ func refusal(r *protocol.Response) *Error {
 	return e
 }
 
-// printable keeps a peer's control characters from the user's terminal.
+// printable keeps a peer's control characters from the user's terminal, and all
+// that is too long for a line.
 func printable(s string) string {
+	const longest = 1000
+	if len(s) > longest {
+		s = s[:longest] + "..."
+	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return '?'

@@ -49,6 +49,12 @@ func (f *fake) dial(context.Context, string) (net.Conn, error) {
 	f.sessions++
 	n := f.sessions
 	f.mu.Unlock()
+	f.serveOn(theirs, n)
+	return ours, nil
+}
+
+// serveOn serves one connection, until serve returns.
+func (f *fake) serveOn(theirs net.Conn, n int) {
 	f.running.Go(func() {
 		conn, err := zmtp.Server(theirs, &zmtp.Config{Token: "secret", Version: f.version, MaxMessage: 1 << 20, Admit: f.admit})
 		if err != nil {
@@ -57,7 +63,6 @@ func (f *fake) dial(context.Context, string) (net.Conn, error) {
 		defer conn.Close()
 		f.serve(conn, n)
 	})
-	return ours, nil
 }
 
 func (f *fake) opened() int {

@@ -189,19 +189,21 @@ func (s *session) answer(ctx context.Context) (protocol.Response, error) {
 // settled reports whether the session is ready for any request.
 func (s *session) settled() bool { return s.owed == 0 && !s.transferring }
 
-// settle makes the session ready for its next user: it waits for the answers that
-// are still owed, and cancels a transfer. What can't be settled is closed.
+// settleTime bounds settle: a slow link may have much under way that nobody wants.
+const settleTime = 2 * time.Second
+
+// settle makes the session ready for its next user, if that can be done in a moment:
+// it waits for the answers that are still owed, and cancels a transfer.
 func (s *session) settle(ctx context.Context) {
-	for s.owed > 0 && s.alive() {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for s.owed > 0 {
 		if _, err := s.answer(ctx); err != nil {
-			s.close()
 			return
 		}
 	}
-	if !s.transferring || !s.alive() {
-		return
-	}
-	if _, err := s.request(ctx, &protocol.Request{Type: protocol.CancelTransfer}, protocol.TransferCancelled); err != nil {
-		s.close()
+	if s.transferring {
+		// An error shows in what settled says.
+		s.request(ctx, &protocol.Request{Type: protocol.CancelTransfer}, protocol.TransferCancelled)
 	}
 }

@@ -180,7 +180,7 @@ func (c *Client) Download(ctx context.Context, p string, w io.Writer, o Transfer
 
 // receiveFile writes a file of size bytes to w and returns how many it wrote.
 func (s *session) receiveFile(ctx context.Context, w io.Writer, size, chunkSize int64, name string, o *TransferOptions) (written int64, err error) {
-	unasked := max((size+chunkSize-1)/chunkSize, 1) // chunks; a file of 0 bytes has one of 0 bytes
+	unasked := max((size-1)/chunkSize+1, 1) // chunks; a file of 0 bytes has one of 0 bytes
 	window := s.window(chunkSize)
 	for {
 		for unasked > 0 && s.owed < window {

@@ -25,6 +25,8 @@ var (
 	// errNoDirectory is a directory that does not exist, or is outside the
 	// jail. The answer depends on the request.
 	errNoDirectory = errors.New("no such directory in the jail")
+	// errStagingGone is a part that somebody has removed from the jail.
+	errStagingGone = failure("the upload was removed from the staging area")
 	// errNowhere is a link that leads out of the jail or to nothing.
 	errNowhere = errors.New("the link leads nowhere in the jail")
 )

@@ -106,7 +106,7 @@ func (j *jail) open(dir string) (*directory, error) {
 		return nil, err
 	}
 	d.id = idOf(&st)
-	if j.stagings.hides("", d.id) || isStagingName(path.Base(dir)) && lockedElsewhere(f) {
+	if j.stagings.hides("", d.id) || isStagingName(path.Base(dir)) && isForeignStaging(f) {
 		f.Close()
 		return nil, errNoDirectory
 	}
@@ -139,8 +139,12 @@ func (j *jail) stat(d *directory, name string, st *unix.Stat_t) error {
 	return nil
 }
 
+// isForeignStaging reports whether a directory that is named like a staging one is
+// that of another server, running or killed.
+func isForeignStaging(f *os.File) bool { return lockedElsewhere(f) || isLeftover(f) }
+
 // isStaging reports whether a directory with the name of a staging one is one, of
-// this or of another running server.
+// this server or of another.
 func (j *jail) isStaging(d *directory, name string, id fileID) bool {
 	if j.stagings.hides(name, id) {
 		return true
@@ -151,7 +155,7 @@ func (j *jail) isStaging(d *directory, name string, id fileID) bool {
 		return errors.Is(err, unix.ENOENT)
 	}
 	defer f.Close()
-	return lockedElsewhere(f)
+	return isForeignStaging(f)
 }
 
 // find looks a name up, links not followed.
@@ -176,12 +180,17 @@ func (j *jail) find(dir, name string) (*target, error) {
 func (j *jail) locate(dir, name string) (*target, error) {
 	t, err := j.find(dir, name)
 	for hops := 0; err == nil && t.kind() == unix.S_IFLNK; hops++ {
-		dir, name, err = t.readLink()
+		toDir, toName, readErr := t.readLink()
 		t.close()
-		if hops == maxLinks {
+		switch {
+		case hops == maxLinks:
 			return nil, errNowhere
-		}
-		if err == nil {
+		case errors.Is(readErr, unix.EINVAL): // no link any longer: look again
+			t, err = j.find(dir, name)
+		case readErr != nil:
+			return nil, readErr
+		default:
+			dir, name = toDir, toName
 			t, err = j.findLinked(dir, name)
 		}
 	}

@@ -13,9 +13,10 @@ import (
 )
 
 // appendListing appends the answer to LIST_FILES to dst, piece by piece: of a
-// large directory only the encoded form is held, of limit bytes at most. On an
-// error too it returns the buffer, for what comes instead.
-func (j *jail) appendListing(dst []byte, dir string, limit int) ([]byte, error) {
+// large directory only the encoded form is held, of limit bytes at most. admit is
+// asked at each entry whether the listing, of so many bytes, may go on. On an error
+// too the buffer is returned, for what comes instead.
+func (j *jail) appendListing(dst []byte, dir string, limit int, admit func(size int) error) ([]byte, error) {
 	d, err := j.open(dir)
 	if err != nil {
 		return dst, err
@@ -32,7 +33,7 @@ func (j *jail) appendListing(dst []byte, dir string, limit int) ([]byte, error) 
 		if len(dst)-start >= limit {
 			return failure(fmt.Sprintf("the listing of %s is longer than %d bytes", dir, limit))
 		}
-		return nil
+		return admit(len(dst) - start)
 	})
 	if err != nil {
 		return dst, err

@@ -2,6 +2,7 @@ package server
 
 import (
 	"strings"
+	"time"
 
 	"github.com/remofile/remofile/protocol"
 )
@@ -75,7 +76,44 @@ func (s *session) check(r *protocol.Request) error {
 
 func (s *session) listFiles(r *protocol.Request) error {
 	var err error
-	s.answer.buf, err = s.server.jail.appendListing(s.answer.buf[:0], r.Directory, protocol.MaxListing)
+	s.answer.buf, err = s.server.jail.appendListing(s.answer.buf[:0], r.Directory, protocol.MaxListing, s.admitListing)
 	s.answer.reason = protocol.FilesListed
 	return err
+}
+
+// Listings of more than longListing bytes take a place of maxLongListings, so that
+// the sessions of a server can't fill its memory together. One that finds none waits
+// for listingTime.
+const (
+	longListing     = 256 << 10
+	maxLongListings = 4
+	listingTime     = 10 * time.Second
+)
+
+// admitListing reports whether the listing under way, which has size bytes so far,
+// may go on.
+func (s *session) admitListing(size int) error {
+	if err := s.life.Err(); err != nil || size <= longListing || s.longListing {
+		return err
+	}
+	patience := time.NewTimer(listingTime)
+	defer patience.Stop()
+	select {
+	case s.server.longListings <- struct{}{}:
+		s.longListing = true
+		return nil
+	case <-s.life.Done():
+		return s.life.Err()
+	case <-patience.C:
+		return failure("too many long listings are under way")
+	}
+}
+
+// freeListing gives the place of a long listing back, and its memory.
+func (s *session) freeListing() {
+	if s.longListing {
+		s.answer.shrink(longListing)
+		s.longListing = false
+		<-s.server.longListings
+	}
 }

@@ -35,7 +35,10 @@ type Server struct {
 	log     *slog.Logger
 	jail    *jail
 	uploads *uploads
-	closed  chan struct{}  // closed by the first Shutdown or Close
+	closed  chan struct{} // closed by the first Shutdown or Close
+
+	longListings chan struct{} // holds one for each under way
+
 	running sync.WaitGroup // the goroutines of sessions
 
 	mu        sync.Mutex // guards what follows
@@ -68,12 +71,14 @@ func New(o Options) (*Server, error) {
 			// to end the session.
 			MaxMessage: max(1<<20, o.MaxChunkSize) + protocol.MaxOverhead,
 		},
-		log:       o.Logger,
-		jail:      j,
-		uploads:   newUploads(j, o.StagingLimit),
-		closed:    make(chan struct{}),
-		listeners: make(map[*net.Listener]struct{}),
-		sessions:  make(map[*session]struct{}),
+		log:     o.Logger,
+		jail:    j,
+		uploads: newUploads(j, o.StagingLimit),
+		closed:  make(chan struct{}),
+
+		longListings: make(chan struct{}, maxLongListings),
+		listeners:    make(map[*net.Listener]struct{}),
+		sessions:     make(map[*session]struct{}),
 	}, nil
 }
 

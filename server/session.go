@@ -23,7 +23,11 @@ type session struct {
 	peer   string
 	since  time.Time
 	ended  chan struct{} // closed when the server has forgotten it
+	life   context.Context
+	end    context.CancelFunc // of life: the connection is cut
 	log    *slog.Logger
+
+	longListing bool // the answer is one, and has a place among those of the server
 
 	state    state
 	upload   *upload   // in the state uploading
@@ -33,6 +37,7 @@ type session struct {
 
 func newSession(s *Server, nc net.Conn, id uint64) *session {
 	peer := nc.RemoteAddr().String()
+	life, end := context.WithCancel(context.Background())
 	return &session{
 		server: s,
 		nc:     nc,
@@ -40,12 +45,15 @@ func newSession(s *Server, nc net.Conn, id uint64) *session {
 		peer:   peer,
 		since:  time.Now(),
 		ended:  make(chan struct{}),
+		life:   life,
+		end:    end,
 		log:    s.log.With("session", id, "peer", peer),
 	}
 }
 
 // run serves the connection until it ends, and frees what the session held.
 func (s *session) run() {
+	defer s.end()
 	conn, err := s.handshake()
 	if err != nil {
 		return
@@ -130,7 +138,10 @@ func (s *session) interrupt() {
 }
 
 // cut ends the session at once.
-func (s *session) cut() { s.nc.Close() }
+func (s *session) cut() {
+	s.end()
+	s.nc.Close()
+}
 
 // serve answers one message after the other.
 func (s *session) serve(conn *zmtp.Conn) error {
@@ -140,7 +151,9 @@ func (s *session) serve(conn *zmtp.Conn) error {
 			return err
 		}
 		s.handle(frames)
-		if err := conn.WriteMessage(nil, s.answer.buf); err != nil {
+		err = conn.WriteMessage(nil, s.answer.buf)
+		s.freeListing()
+		if err != nil {
 			return err
 		}
 		s.answer.shrink(s.server.options.MaxChunkSize + protocol.MaxOverhead)
@@ -176,10 +189,10 @@ func decode(frames [][]byte) (protocol.Request, error) {
 	return protocol.DecodeRequest(frames[1])
 }
 
-// isChunk reports whether err is about a malformed SEND_CHUNK.
+// isChunk reports whether err is about what can be a malformed SEND_CHUNK.
 func isChunk(err error) bool {
 	bad, ok := errors.AsType[*protocol.BadRequestError](err)
-	return ok && bad.Type == protocol.SendChunk
+	return ok && (bad.Type == protocol.SendChunk || bad.Type == 0)
 }
 
 // logRequest logs each request for debugging. What is the server's own failure is

@@ -27,6 +27,10 @@ func isStagingName(name string) bool {
 	return ok && len(random) == stagingRandom
 }
 
+// hasStagingMode reports whether st is that of a directory for its owner alone. The
+// jail may hand down a set-group-ID bit.
+func hasStagingMode(st *unix.Stat_t) bool { return st.Mode&^0o7000 == unix.S_IFDIR|0o700 }
+
 func isPartName(name string) bool {
 	number, ok := strings.CutPrefix(name, partPrefix)
 	_, err := strconv.ParseUint(number, 10, 64)
@@ -100,7 +104,7 @@ func (s *stagings) acquire(d, top *directory) (*staging, error) {
 	s.making.Lock()
 	defer s.making.Unlock()
 	st := s.byFS[fs]
-	if st == nil {
+	if st == nil || st.removed() {
 		parent, err := topmost(d, top, fs)
 		if err != nil {
 			return nil, err
@@ -125,7 +129,9 @@ func (s *stagings) release(st *staging) error {
 	if st.uses > 0 {
 		return nil
 	}
-	delete(s.byFS, st.fs)
+	if s.byFS[st.fs] == st {
+		delete(s.byFS, st.fs)
+	}
 	err := unlinkat(int(st.parent.Fd()), st.name, unix.AT_REMOVEDIR)
 	s.unlist(st)
 	st.dir.Close()
@@ -185,6 +191,12 @@ func (s *stagings) create(st *staging) (err error) {
 
 func (st *staging) fd() int { return int(st.dir.Fd()) }
 
+// removed reports whether somebody else has removed the directory.
+func (st *staging) removed() bool {
+	var attr unix.Stat_t
+	return fstat(st.fd(), &attr) == nil && attr.Nlink == 0
+}
+
 // newPart makes a file for one upload and returns it with its name. The mode is
 // that of a new file, since the directory hides it.
 func (st *staging) newPart() (*os.File, string, error) {
@@ -201,6 +213,24 @@ func lockedElsewhere(dir *os.File) bool {
 		flock(int(dir.Fd()), unix.LOCK_UN)
 	}
 	return errors.Is(err, unix.EWOULDBLOCK)
+}
+
+// isLeftover reports whether a directory that is named like a staging one holds the
+// parts of a server that was killed, and nothing else. Only a server that starts and
+// may write sweeps them.
+func isLeftover(dir *os.File) bool {
+	var st unix.Stat_t
+	if fstat(int(dir.Fd()), &st) != nil || !hasStagingMode(&st) {
+		return false
+	}
+	parts := 0
+	err := forEachName(dir, func(name string) error {
+		if parts++; !isPartName(name) {
+			return unix.EEXIST
+		}
+		return nil
+	})
+	return err == nil && parts > 0
 }
 
 // lock marks a staging directory as in use. Where the file system knows no locks

@@ -38,7 +38,7 @@ func (j *jail) sweepDirectory(path string) error {
 	defer d.close()
 	return forEachName(d.file, func(name string) error {
 		var st unix.Stat_t
-		if !isStagingName(name) || fstatat(d.fd(), name, &st) != nil || st.Mode&^0o7000 != unix.S_IFDIR|0o700 {
+		if !isStagingName(name) || fstatat(d.fd(), name, &st) != nil || !hasStagingMode(&st) {
 			return nil
 		}
 		if err := sweepStaging(d, name); err != nil {

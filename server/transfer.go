@@ -41,7 +41,7 @@ func (s *session) sendChunk(r *protocol.Request) (protocol.Response, error) {
 		return accepted(protocol.ChunkReceived), nil
 	}
 	if err == nil {
-		err = u.commit()
+		err = transferError(u.commit())
 	}
 	s.toIdle()
 	return accepted(protocol.TransferCompleted), err

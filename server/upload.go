@@ -128,6 +128,9 @@ func (u *upload) stage() error {
 		return err
 	}
 	u.part, u.partName, err = u.staging.newPart()
+	if errors.Is(err, unix.ENOENT) {
+		err = errStagingGone
+	}
 	return err
 }
 
@@ -147,6 +150,9 @@ func (u *upload) write(chunk []byte) error {
 // commit makes the complete file visible under its name, in one step. A file that
 // it replaces keeps its permission bits.
 func (u *upload) commit() error {
+	if err := u.checkDirectory(); err != nil {
+		return err
+	}
 	if u.replace {
 		if err := u.adoptMode(); err != nil {
 			return err
@@ -155,6 +161,10 @@ func (u *upload) commit() error {
 	// Some file systems report a failed write as late as here.
 	if err := u.part.Close(); err != nil {
 		return err
+	}
+	var part unix.Stat_t
+	if err := fstatat(u.staging.fd(), u.partName, &part); errors.Is(err, unix.ENOENT) {
+		return errStagingGone
 	}
 	if u.replace {
 		err := renameat(u.staging.fd(), u.partName, u.dir.fd(), u.name)
@@ -170,6 +180,20 @@ func (u *upload) commit() error {
 		return u.link()
 	}
 	return err
+}
+
+// checkDirectory fails where the directory that the upload goes to has lost its
+// path: it may have been moved out of the jail since.
+func (u *upload) checkDirectory() error {
+	d, err := u.table.jail.open(u.dir.path)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	if d.id != u.dir.id {
+		return errNoDirectory
+	}
+	return nil
 }
 
 // link is commit where renameat2 does not know RENAME_NOREPLACE. The part's own

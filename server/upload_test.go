@@ -145,7 +145,7 @@ func TestDirectoryRemovedDuringAnUpload(t *testing.T) {
 	if err := os.Remove(filepath.Join(s.jail, "dir")); err != nil {
 		t.Fatal(err)
 	}
-	c.want(protocol.FileNotFound, chunkRequest([]byte("ours")))
+	c.want(protocol.NotADirectory, chunkRequest([]byte("ours")))
 	requireNoStaging(t, s.jail)
 }
 
