@@ -53,10 +53,10 @@ func (c *content) held() *held {
 	}
 	h := &held{size: info.Size(), modified: info.ModTime(), unlinked: c.state == unlinked}
 	switch {
+	case c.version.known() && !c.dirty:
+		h.modified, h.exact = c.version.modified, true
 	case c.dirty || c.state != onServer:
 		h.exact = true
-	case c.version.known():
-		h.modified, h.exact = c.version.modified, true
 	}
 	return h
 }

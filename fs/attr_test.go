@@ -47,6 +47,21 @@ func setattr(valid uint32, set func(*fuse.SetAttrIn)) fuse.SetAttrIn {
 	return in
 }
 
+func TestUnlinkKeepsTheTimeOfAnOpenFile(t *testing.T) {
+	m := newFakeMount(t, &fakeJail{files: map[string]string{"/f": "text"}})
+	h := m.open("f", syscall.O_RDONLY)
+	var before, after fuse.AttrOut
+	if errno := h.node.Getattr(t.Context(), h, &before); errno != 0 {
+		t.Fatal(errno)
+	}
+	if errno := m.Unlink(t.Context(), "f"); errno != 0 {
+		t.Fatal(errno)
+	}
+	if errno := h.node.Getattr(t.Context(), h, &after); errno != 0 || after.ModTime() != before.ModTime() {
+		t.Errorf("%v, modified %v, before it %v", errno, after.ModTime(), before.ModTime())
+	}
+}
+
 func TestModificationNowIsAnUpload(t *testing.T) {
 	touch := setattr(fuse.FATTR_MTIME|fuse.FATTR_MTIME_NOW, func(*fuse.SetAttrIn) {})
 	m := newFakeMount(t, &fakeJail{files: map[string]string{"/f": "text"}})

@@ -98,6 +98,17 @@ func (s state) isNew() bool {
 	return s == created || s == createdExclusive
 }
 
+// unsaved reports whether there are changes that the server still is to get.
+func (c *content) unsaved() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.unsavedLocked()
+}
+
+func (c *content) unsavedLocked() bool {
+	return c.dirty && c.state != unlinked
+}
+
 // The methods from here to drop need the turn.
 
 // set makes f the copy, and closes the one before.
@@ -195,7 +206,7 @@ func (c *content) drop() (lost bool) {
 		return false
 	}
 	c.copy.Close()
-	lost = c.dirty && c.state != unlinked
+	lost = c.unsavedLocked()
 	if c.state.isNew() {
 		c.state = onServer
 	}

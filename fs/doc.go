@@ -14,7 +14,8 @@
 // writes to it wait.
 //
 // What an open reads after another client's close is that client's data. Of two
-// clients that write the same file the later upload wins.
+// clients that write the same file the later upload wins; only a new file that was
+// not written to replaces nothing.
 //
 // fsync returns when the server has the file in its kernel: the protocol can't
 // ask for more.

@@ -46,6 +46,12 @@ func errnoOfCode(code remote.Code) syscall.Errno {
 		return syscall.ENOTEMPTY
 	case remote.TooLarge:
 		return syscall.EFBIG
+	case remote.NoSpace:
+		return syscall.ENOSPC
+	case remote.ReadOnly:
+		return syscall.EROFS
+	case remote.Forbidden:
+		return syscall.EPERM
 	case remote.Unsupported:
 		return syscall.EOPNOTSUPP
 	case remote.Cancelled:

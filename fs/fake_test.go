@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"path"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -100,10 +99,6 @@ func (j *fakeJail) Stat(ctx context.Context, p string) (remote.Entry, error) {
 		return remote.Entry{}, fail("stat", p, remote.NotFound)
 	}
 	return file(path.Base(p), int64(len(text))), nil
-}
-
-func (j *fakeJail) CreateFile(ctx context.Context, p string) error {
-	return j.Upload(ctx, p, strings.NewReader(""), 0, remote.TransferOptions{})
 }
 
 func (j *fakeJail) MakeDirectory(ctx context.Context, p string) error {

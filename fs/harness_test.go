@@ -118,7 +118,7 @@ func (r *mountRole) run() error {
 	fmt.Println("mounted")
 	go func() { // ends with the process
 		io.Copy(io.Discard, os.Stdin)
-		if err := m.Unmount(); err != nil {
+		if _, err := m.Unmount(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
@@ -341,6 +341,21 @@ func wantError(t *testing.T, what string, err, target error) {
 	if !errors.Is(err, target) {
 		t.Errorf("%s: %v, want %v", what, err, target)
 	}
+}
+
+// unmount unmounts as rmf umount does.
+func unmount(t *testing.T, path string) {
+	t.Helper()
+	if inUse, err := fs.Unmount(path); err != nil || inUse {
+		t.Errorf("unmount: in use %v, error %v", inUse, err)
+	}
+}
+
+// wantUnmountError checks the error of an unmount.
+func wantUnmountError(t *testing.T, path string, target error) {
+	t.Helper()
+	_, err := fs.Unmount(path)
+	wantError(t, "unmount of "+path, err, target)
 }
 
 // eventually waits until the condition holds.

@@ -5,12 +5,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"os"
-	"os/exec"
 	"path"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -57,22 +58,25 @@ const (
 
 // MountPoint is a local directory on which a directory of a jail is mounted.
 type MountPoint struct {
-	path string
-	done chan struct{} // closed when the last request was served
+	// Constant.
+	path    string
+	mounted mounted
+	tree    *tree
+	done    chan struct{} // closed when the last request was served
 }
 
 // Mount mounts the directory dir of the client's jail ("/" is all of it) on the
 // existing local directory mountpoint and returns when it answers. ctx is for the
 // mounting only. The client remains the caller's, to be closed after Wait.
 //
-// Root mounts by itself; other users need fusermount3, and Mount fails with
-// ErrNoFusermount where it is missing.
+// Root mounts by itself, other users through fusermount3. What CheckMountpoint
+// finds is an error of Mount too.
 func Mount(ctx context.Context, client *remote.Client, dir, mountpoint string, o Options) (*MountPoint, error) {
 	return mount(ctx, client, dir, mountpoint, o)
 }
 
 func mount(ctx context.Context, j jail, dir, mountpoint string, o Options) (*MountPoint, error) {
-	mountpoint, err := checkMountpoint(mountpoint)
+	mountpoint, err := checkMountpoint(mountpoint, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -95,41 +99,6 @@ func mount(ctx context.Context, j jail, dir, mountpoint string, o Options) (*Mou
 	return m, nil
 }
 
-// checkMountpoint returns the path of a mount point as the kernel knows it, if
-// something can be mounted there.
-func checkMountpoint(mountpoint string) (string, error) {
-	p, err := resolve(mountpoint)
-	if err == nil {
-		err = checkDirectory(p)
-	}
-	if err == nil {
-		err = checkFuse()
-	}
-	if err != nil {
-		return "", &os.PathError{Op: "mount", Path: mountpoint, Err: bare(err)}
-	}
-	return p, nil
-}
-
-func checkDirectory(p string) error {
-	info, err := os.Stat(p)
-	switch {
-	case errors.Is(err, syscall.ENOTCONN):
-		return fmt.Errorf("%w: a dead mount is in the way, unmount it first", syscall.ENOTCONN)
-	case err == nil && !info.IsDir():
-		return syscall.ENOTDIR
-	}
-	return err
-}
-
-// bare returns an error without the path that the caller tells itself.
-func bare(err error) error {
-	if pe, ok := err.(*os.PathError); ok {
-		return pe.Err
-	}
-	return err
-}
-
 // newTree returns what the nodes of a mount share.
 func newTree(j jail, o Options) (*tree, error) {
 	umask, err := processUmask()
@@ -149,6 +118,7 @@ func newTree(j jail, o Options) (*tree, error) {
 		umask:     umask,
 		mounted:   time.Now(),
 		log:       o.Logger,
+		open:      make(map[*node]struct{}),
 	}
 	if o.CacheTime == 0 {
 		t.cacheTime = time.Second
@@ -214,17 +184,21 @@ func serve(root *node, mountpoint string, o *gofs.Options) (*MountPoint, error) 
 	server, err := fuse.NewServer(appendAtEnd{gofs.NewNodeFS(root, o)}, mountpoint, &o.MountOptions)
 	if err != nil {
 		root.tree.temp.close()
-		return nil, errors.Join(err, detachDead(mountpoint))
+		return nil, errors.Join(trimmed(err), detachDead(mountpoint))
 	}
-	m := &MountPoint{path: mountpoint, done: make(chan struct{})}
+	m := &MountPoint{path: mountpoint, tree: root.tree, done: make(chan struct{})}
 	go func() { // ends with the mount; Wait waits for it
 		defer close(m.done)
 		server.Serve()
 		root.tree.temp.close()
 	}()
-	if err := server.WaitMount(); err != nil {
-		if detach := unmount(mountpoint, true); detach != nil {
-			return nil, errors.Join(err, detach)
+	err = server.WaitMount()
+	if err == nil {
+		m.mounted, err = mountedOn(mountpoint)
+	}
+	if err != nil {
+		if detached := detach(mountpoint); detached != nil {
+			return nil, errors.Join(err, detached)
 		}
 		m.Wait()
 		return nil, err
@@ -232,27 +206,13 @@ func serve(root *node, mountpoint string, o *gofs.Options) (*MountPoint, error) 
 	return m, nil
 }
 
-// checkFuse tells what is missing for a mount.
-func checkFuse() error {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return fmt.Errorf("this system has no FUSE: %w", err)
+// trimmed returns an error of go-fuse without the newline at the end of its text.
+// A reason of fusermount3 is not in it: that program tells it on standard error.
+func trimmed(err error) error {
+	if _, ok := err.(syscall.Errno); ok {
+		return err
 	}
-	if os.Geteuid() != 0 {
-		if _, err := fusermount(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fusermount returns the path of the program that mounts for users.
-func fusermount() (string, error) {
-	for _, name := range []string{"fusermount3", "fusermount"} {
-		if p, err := exec.LookPath(name); err == nil {
-			return p, nil
-		}
-	}
-	return "", ErrNoFusermount
+	return errors.New(strings.TrimSpace(err.Error()))
 }
 
 // Wait waits until the mount is gone and all that was under way in it is done.
@@ -260,24 +220,47 @@ func (m *MountPoint) Wait() {
 	<-m.done
 }
 
-// Unmount unmounts and waits. Where files or directories of the mount are in use
-// it is detached: its path is free at once, and it is served until they are
-// closed. Then Unmount returns ErrBusy without waiting.
-func (m *MountPoint) Unmount() error {
+// Unmount unmounts and waits until all that was under way is done. Where files or
+// directories of the mount are in use, and where somebody else has detached it, it
+// returns true at once: the path is free, and the mount is served until they are
+// closed.
+func (m *MountPoint) Unmount() (inUse bool, err error) {
 	select {
 	case <-m.done:
-		return nil
+		return false, nil
 	default:
 	}
-	err := unmount(m.path, false)
-	if errors.Is(err, ErrBusy) {
-		if detach := unmount(m.path, true); detach != nil {
-			err = detach
-		}
+	on, err := mountedOn(m.path)
+	switch {
+	case err != nil:
+	case on == m.mounted:
+		inUse, err = unmount(m.path)
+	default:
+		inUse = true // it has no path any more
 	}
 	if err != nil {
-		return &os.PathError{Op: "unmount", Path: m.path, Err: err}
+		return false, &os.PathError{Op: "unmount", Path: m.path, Err: err}
 	}
-	m.Wait()
-	return nil
+	if !inUse {
+		m.Wait()
+	}
+	return inUse, nil
+}
+
+// Unsaved returns the paths, in the jail, of the open files with changes that the
+// server does not have: were the process to end now, they would be lost. What was
+// written to a mapping is not known before the kernel hands it over.
+func (m *MountPoint) Unsaved() []string {
+	t := m.tree
+	t.mu.Lock()
+	open := slices.Collect(maps.Keys(t.open))
+	t.mu.Unlock()
+	var paths []string
+	for _, n := range open {
+		if n.content.unsaved() {
+			paths = append(paths, n.path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }

@@ -35,8 +35,19 @@ func TestMountFailsClearlyAndLeavesNothing(t *testing.T) {
 		if _, _, err := start(t, role{Mount: &c.role}); err == nil || !strings.HasSuffix(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", c.name, err, c.want)
 		}
-		wantError(t, c.name, fs.Unmount(m.path), fs.ErrNotMounted)
+		wantUnmountError(t, m.path, fs.ErrNotMounted)
 	}
+}
+
+func TestSecondMountOnAMountpointIsRefused(t *testing.T) {
+	m := newMount(t, mountRole{})
+	m.put("f", "text")
+	_, _, err := start(t, role{Mount: &mountRole{Address: m.address, Directory: "/", Mountpoint: m.path}})
+	if err == nil || !strings.HasSuffix(err.Error(), fs.ErrMounted.Error()) {
+		t.Errorf("a second mount: %v", err)
+	}
+	wantError(t, "a check of the mount point", fs.CheckMountpoint(m.path, fs.Options{}), fs.ErrMounted)
+	want(t, m.in("f"), "text")
 }
 
 func TestMountOfASubdirectory(t *testing.T) {
@@ -79,29 +90,55 @@ func TestMountOverTheDirectoryForCopies(t *testing.T) {
 
 func TestUnmount(t *testing.T) {
 	t.Run("no mount point", func(t *testing.T) {
-		wantError(t, "a directory", fs.Unmount(t.TempDir()), fs.ErrNotMounted)
-		wantError(t, "nothing", fs.Unmount(filepath.Join(t.TempDir(), "none")), os.ErrNotExist)
+		wantUnmountError(t, t.TempDir(), fs.ErrNotMounted)
+		wantUnmountError(t, filepath.Join(t.TempDir(), "none"), os.ErrNotExist)
 	})
 	t.Run("not ours", func(t *testing.T) {
-		wantError(t, "/proc", fs.Unmount("/proc"), fs.ErrNotOurs)
+		wantUnmountError(t, "/proc", fs.ErrNotOurs)
 	})
 	t.Run("while a file is open", func(t *testing.T) {
 		m := newMount(t, mountRole{})
 		m.put("f", "text")
-		f, err := os.Open(m.in("f"))
+		f, err := os.OpenFile(m.in("f"), os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, "unmount", fs.Unmount(m.path), fs.ErrBusy)
-		want(t, m.in("f"), "text")
+		defer f.Close()
+		if inUse, err := fs.Unmount(m.path); err != nil || !inUse {
+			t.Errorf("unmount: in use %v, error %v", inUse, err)
+		}
+		wantNone(t, m.in("f"))
+		wantUnmountError(t, m.path, fs.ErrNotMounted)
+		m.daemon.stdin.Close() // the daemon's own unmount then finds nothing to do
+		if _, err := f.WriteString("more"); err != nil {
+			t.Error(err)
+		}
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := fs.Unmount(m.path); err != nil {
-			t.Error(err)
-		}
+		want(t, m.at("f"), "more")
 		<-m.daemon.exited
-		wantNone(t, m.in("f"))
+	})
+	t.Run("while the daemon hangs", func(t *testing.T) {
+		m := newMount(t, mountRole{})
+		if err := m.daemon.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			unmount(t, m.path)
+			close(done)
+		}()
+		select {
+		case <-done:
+		case <-time.After(patience):
+			t.Error("the unmount hangs as well")
+		}
+		if err := m.daemon.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		<-m.daemon.exited
 	})
 	t.Run("through a symbolic link", func(t *testing.T) {
 		link := filepath.Join(t.TempDir(), "link")
@@ -111,9 +148,7 @@ func TestUnmount(t *testing.T) {
 		m := newMount(t, mountRole{Mountpoint: link})
 		m.put("f", "text")
 		want(t, m.in("f"), "text")
-		if err := fs.Unmount(link); err != nil {
-			t.Error(err)
-		}
+		unmount(t, link)
 	})
 	t.Run("after the daemon was killed", func(t *testing.T) {
 		m := newMount(t, mountRole{})
@@ -127,13 +162,13 @@ func TestUnmount(t *testing.T) {
 		_, err = os.Stat(m.path)
 		wantError(t, "stat of the dead mount", err, syscall.ENOTCONN)
 		_, _, err = start(t, role{Mount: &mountRole{Address: m.address, Directory: "/", Mountpoint: m.path}})
-		if err == nil || !strings.Contains(err.Error(), "a dead mount is in the way") {
+		if err == nil || !strings.HasSuffix(err.Error(), fs.ErrDead.Error()) {
 			t.Errorf("a mount over a dead one: %v", err)
 		}
-		if err := fs.Unmount(m.path); err != nil {
+		if _, err := fs.Unmount(m.path); err != nil {
 			t.Error(err)
 		}
-		wantError(t, "a second time", fs.Unmount(m.path), fs.ErrNotMounted)
+		wantUnmountError(t, m.path, fs.ErrNotMounted)
 	})
 }
 
@@ -146,7 +181,8 @@ func TestEndOfTheDaemonDetachesABusyMount(t *testing.T) {
 	}
 	m.daemon.stdin.Close()
 	eventually(t, "the path is free", func() bool {
-		return errors.Is(fs.Unmount(m.path), fs.ErrNotMounted)
+		_, err := fs.Unmount(m.path)
+		return errors.Is(err, fs.ErrNotMounted)
 	})
 	if _, err := f.WriteString("text"); err != nil {
 		t.Error(err)
@@ -208,9 +244,7 @@ func TestUnmountWhileTheServerIsGone(t *testing.T) {
 	m.put("f", "text")
 	want(t, m.in("f"), "text")
 	m.server.kill()
-	if err := fs.Unmount(m.path); err != nil {
-		t.Error(err)
-	}
+	unmount(t, m.path)
 	<-m.daemon.exited
 }
 

@@ -19,7 +19,6 @@ type jail interface {
 	Foreign() bool
 	List(ctx context.Context, dir string) ([]remote.Entry, error)
 	Stat(ctx context.Context, path string) (remote.Entry, error)
-	CreateFile(ctx context.Context, path string) error
 	MakeDirectory(ctx context.Context, path string) error
 	Remove(ctx context.Context, path string) error
 	Upload(ctx context.Context, path string, r io.Reader, size int64, o remote.TransferOptions) error
@@ -28,8 +27,9 @@ type jail interface {
 
 var _ jail = (*remote.Client)(nil)
 
-// tree is what the nodes of one mount share. Constant.
+// tree is what the nodes of one mount share.
 type tree struct {
+	// Constant.
 	jail      jail
 	temp      tempDir
 	cacheTime time.Duration
@@ -37,13 +37,19 @@ type tree struct {
 	umask     uint32
 	mounted   time.Time // the root's modification time: no listing has one
 	log       *slog.Logger
+
+	mu sync.Mutex
+	// open are the files with a handle, under which changes can be unsaved.
+	// Guarded by mu.
+	open map[*node]struct{}
 }
 
 // node is a file or a directory. It is known by its path: the protocol tells no
 // identity, and as nothing is ever renamed a node's path does not change.
 //
 // Locks are taken in this order: the turn of a file's content, mu of a directory,
-// the mutex of a content or of a listing. No mutex is held while the server is asked.
+// the mutex of a content, a listing or the tree. No mutex is held while the server
+// is asked.
 type node struct {
 	gofs.Inode
 

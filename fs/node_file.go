@@ -36,8 +36,9 @@ func (n *node) create(ctx context.Context, p, name string, exclusive bool) (*nod
 	if exclusive {
 		c.state = createdExclusive
 	}
-	c.copy, c.dirty, c.handles = f, true, 1
+	c.copy, c.dirty = f, true
 	child := newFile(n.tree, n, p, c)
+	child.hold()
 	n.NewInode(ctx, child, gofs.StableAttr{Mode: syscall.S_IFREG})
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -78,8 +79,16 @@ func (n *node) open(ctx context.Context, flags uint32) error {
 		n.closeUnheld()
 		return err
 	}
-	c.hold()
+	n.hold()
 	return nil
+}
+
+// hold counts one handle more.
+func (n *node) hold() {
+	n.content.hold()
+	n.tree.mu.Lock()
+	defer n.tree.mu.Unlock()
+	n.tree.open[n] = struct{}{}
 }
 
 // modifyNow sets the time of modification to now. That of a file on the server is

@@ -52,15 +52,49 @@ func TestCreateReplacesWhatAnotherMade(t *testing.T) {
 	m.wantServer("f", "mine")
 }
 
-// As touch does, of which the other client's file is the later one.
+// As touch does, of which the other client's file is the later one, and a shell's
+// redirection before its program writes.
 func TestCreateWithoutAWriteKeepsWhatAnotherMade(t *testing.T) {
 	m := newFakeMount(t, &fakeJail{})
 	h := m.create("f", 0)
 	m.jail.set("/f", "theirs")
-	m.close(h, 0)
+	m.flush(h, 0)
 	m.wantServer("f", "theirs")
-	if got := m.read(m.open("f", syscall.O_RDONLY)); got != "theirs" {
+	m.write(h, "mine")
+	m.close(h, 0)
+	m.wantServer("f", "mine")
+
+	m.jail.set("/g", "theirs")
+	m.close(m.create("g", 0), 0)
+	if got := m.read(m.open("g", syscall.O_RDONLY)); got != "theirs" {
 		t.Errorf("it reads %q, want the other client's", got)
+	}
+}
+
+func TestUnsavedAreTheOpenFilesWithChanges(t *testing.T) {
+	m := newFakeMount(t, &fakeJail{files: map[string]string{"/changed": "old", "/read": "old", "/unlinked": "old"}})
+	point := &MountPoint{tree: m.tree}
+	handles := []*handle{
+		m.open("changed", syscall.O_RDWR), m.open("changed", syscall.O_RDONLY),
+		m.open("read", syscall.O_RDONLY), m.open("unlinked", syscall.O_RDWR), m.create("made", 0),
+	}
+	m.write(handles[0], "new")
+	m.write(handles[3], "new")
+	if errno := m.Unlink(t.Context(), "unlinked"); errno != 0 {
+		t.Fatal(errno)
+	}
+	if got, want := point.Unsaved(), []string{"/changed", "/made"}; !slices.Equal(got, want) {
+		t.Errorf("unsaved: %v, want %v", got, want)
+	}
+	m.flush(handles[0], 0)
+	if got, want := point.Unsaved(), []string{"/made"}; !slices.Equal(got, want) {
+		t.Errorf("after a flush: %v, want %v", got, want)
+	}
+	for _, h := range handles {
+		m.close(h, 0)
+	}
+	if got := point.Unsaved(); len(got) > 0 || len(m.tree.open) > 0 {
+		t.Errorf("after all was closed: %v unsaved, %d open", got, len(m.tree.open))
 	}
 }
 

@@ -80,23 +80,21 @@ func (n *node) putProvisional(size int64) {
 // save sends the copy to the server, if it has changed.
 func (n *node) save(ctx context.Context) error {
 	c := n.content
-	if !c.dirty || c.state == unlinked {
+	if !c.unsaved() {
 		return nil
 	}
 	size, err := c.size()
 	if err != nil {
 		return err
 	}
-	if c.state.isNew() && size == 0 {
-		err = n.tree.jail.CreateFile(ctx, n.path)
-		if c.state == created && errors.Is(err, remote.Exists) {
-			err = nil // as if the other client had come later: its file stays
-		}
-	} else {
-		o := remote.TransferOptions{Replace: c.state == onServer || c.state == created && !n.tree.jail.Foreign()}
-		err = n.tree.jail.Upload(ctx, n.path, io.NewSectionReader(c.copy, 0, size), size, o)
-	}
-	if err != nil {
+	// A new file that still is empty never replaces what another client has made
+	// under its name meanwhile: the first flush of a shell's redirection comes
+	// before its first write. Both files then are one, as if the other client had
+	// opened ours and written to it; what is written here later is uploaded over it.
+	unwritten := c.state == created && size == 0
+	replace := c.state == onServer || c.state == created && !unwritten && !n.tree.jail.Foreign()
+	err = n.tree.jail.Upload(ctx, n.path, io.NewSectionReader(c.copy, 0, size), size, remote.TransferOptions{Replace: replace})
+	if err != nil && !(unwritten && errors.Is(err, remote.Exists)) {
 		return err
 	}
 	c.saved()
@@ -112,6 +110,9 @@ func (n *node) closeUnheld() (lost bool) {
 	if c.handles > 0 {
 		return false
 	}
+	n.tree.mu.Lock()
+	delete(n.tree.open, n)
+	n.tree.mu.Unlock()
 	if c.state.isNew() {
 		n.parent.settle(n.name())
 	}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,77 +15,98 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of Mount and Unmount.
+// Errors of CheckMountpoint, Mount and Unmount.
 var (
+	ErrMounted      = errors.New("it is mounted already")
+	ErrDead         = errors.New("an earlier mount whose process has died is in the way")
+	ErrNoDevice     = errors.New("/dev/fuse can't be opened")
+	ErrRootOnly     = errors.New("only root can mount there")
+	ErrAllowOther   = errors.New("only root can mount with allow_other, unless /etc/fuse.conf has the line user_allow_other")
+	ErrNoFusermount = errors.New("fusermount3 is missing (package fuse3), without which only root can mount")
 	ErrNotMounted   = errors.New("it is not a mount point")
 	ErrNotOurs      = errors.New("what is mounted there is not a mount of rmf")
-	ErrBusy         = errors.New("files or directories in it are in use")
-	ErrNoFusermount = errors.New("fusermount3 is missing (package fuse3), without which only root can mount")
 )
+
+// errBusy is the refusal to unmount what is in use.
+var errBusy = errors.New("files or directories in it are in use")
 
 // unmountTime bounds the run of fusermount3.
 const unmountTime = 10 * time.Second
 
 // Unmount unmounts a mount of ours, of whatever process, also one whose process
-// has died. It fails with ErrNotMounted, ErrNotOurs or ErrBusy.
-func Unmount(mountpoint string) error {
-	err := unmountOurs(mountpoint)
+// has died or does not answer. Where files or directories of it are in use it is
+// detached, and Unmount returns true: the path is free, and the process serves on
+// until they are closed. It fails with ErrNotMounted or ErrNotOurs.
+func Unmount(mountpoint string) (inUse bool, err error) {
+	inUse, err = unmountOurs(mountpoint)
 	if err != nil {
-		return &os.PathError{Op: "unmount", Path: mountpoint, Err: bare(err)}
+		return false, &os.PathError{Op: "unmount", Path: mountpoint, Err: bare(err)}
 	}
-	return nil
+	return inUse, nil
 }
 
-func unmountOurs(mountpoint string) error {
+func unmountOurs(mountpoint string) (inUse bool, err error) {
 	p, err := resolve(mountpoint)
 	if err != nil {
-		return err
+		return false, err
 	}
-	table, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return err
+	on, err := mountedOn(p)
+	switch {
+	case err != nil:
+		return false, err
+	case on.kind == "":
+		return false, ErrNotMounted
+	case on.kind != ourType:
+		return false, fmt.Errorf("%w but of type %s", ErrNotOurs, on.kind)
 	}
-	switch mounted := mountedType(string(table), p); mounted {
-	case ourType:
-	case "":
-		return ErrNotMounted
-	default:
-		return fmt.Errorf("%w but of type %s", ErrNotOurs, mounted)
-	}
-	err = unmount(p, false)
-	if errors.Is(err, ErrBusy) && isDead(p) {
-		return unmount(p, true)
-	}
-	return err
+	return unmount(p)
 }
 
-// resolve returns the path of a mount point as the kernel knows it. A dead mount
-// can't be looked at, only what is above it.
+// resolve returns the path of a mount point as the kernel knows it. A mount of ours
+// is not looked at for that, only what is above it: its process may be dead, or not
+// answer, or be another user's.
 func resolve(mountpoint string) (string, error) {
 	p, err := filepath.Abs(mountpoint)
 	if err != nil {
 		return "", err
 	}
-	resolved, err := filepath.EvalSymlinks(p)
-	if !errors.Is(err, syscall.ENOTCONN) {
-		return resolved, err
-	}
 	above, err := filepath.EvalSymlinks(filepath.Dir(p))
-	return filepath.Join(above, filepath.Base(p)), err
+	if err != nil {
+		return "", err
+	}
+	last := filepath.Join(above, filepath.Base(p))
+	on, err := mountedOn(last)
+	if err != nil || on.kind == ourType {
+		return last, err
+	}
+	return filepath.EvalSymlinks(p)
 }
 
 // ourType is the type under which the kernel lists a mount of ours.
 const ourType = "fuse." + fsType
 
-// mountedType returns the type of the topmost mount on p, or "" where nothing is
-// mounted. The table is in the format of proc_pid_mountinfo(5).
-func mountedType(table, p string) string {
+// mounted is what the kernel tells of a mounted file system. The zero value is none.
+type mounted struct {
+	device string // its number, "major:minor", which no other has
+	kind   string // its type
+}
+
+// mountedOn returns the topmost mount on p.
+func mountedOn(p string) (mounted, error) {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	return topmost(string(table), p), err
+}
+
+// topmost returns the topmost mount on p by a table in the format of
+// proc_pid_mountinfo(5).
+func topmost(table, p string) mounted {
 	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#", `\134`, `\`)
-	found := ""
+	var found mounted
 	for line := range strings.Lines(table) {
-		mount, device, _ := strings.Cut(line, " - ")
+		mount, source, _ := strings.Cut(line, " - ")
 		if fields := strings.Fields(mount); len(fields) > 4 && unescape.Replace(fields[4]) == p {
-			found, _, _ = strings.Cut(device, " ")
+			kind, _, _ := strings.Cut(source, " ")
+			found = mounted{device: fields[2], kind: kind}
 		}
 	}
 	return found
@@ -101,44 +123,54 @@ func detachDead(p string) error {
 	if !isDead(p) {
 		return nil
 	}
-	return unmount(p, true)
+	return detach(p)
 }
 
-// unmount unmounts p; detach: also while it is in use.
-func unmount(p string, detach bool) error {
-	if os.Geteuid() != 0 {
-		return runFusermount(p, detach)
+// unmount unmounts p, or detaches it and reports that it is in use.
+func unmount(p string) (inUse bool, err error) {
+	if os.Geteuid() == 0 {
+		err = unmountDirectly(p, 0)
+	} else {
+		err = runFusermount("-u", "--", p)
 	}
-	flags := unix.UMOUNT_NOFOLLOW
-	if detach {
-		flags |= unix.MNT_DETACH
+	if errors.Is(err, errBusy) {
+		return true, detach(p)
 	}
-	err := unix.Unmount(p, flags)
+	return false, err
+}
+
+// detach frees the path p. What was mounted there lives on while it is in use.
+func detach(p string) error {
+	if os.Geteuid() == 0 {
+		return unmountDirectly(p, unix.MNT_DETACH)
+	}
+	return runFusermount("-u", "-z", "--", p)
+}
+
+func unmountDirectly(p string, flags int) error {
+	err := unix.Unmount(p, unix.UMOUNT_NOFOLLOW|flags)
 	if errors.Is(err, unix.EBUSY) {
-		return ErrBusy
+		return errBusy
 	}
 	return err
 }
 
-func runFusermount(p string, detach bool) error {
+func runFusermount(args ...string) error {
 	program, err := fusermount()
 	if err != nil {
 		return err
-	}
-	args := []string{"-u", "--", p}
-	if detach {
-		args = []string{"-u", "-z", "--", p}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), unmountTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
-	if err != nil && strings.Contains(string(out), "busy") {
-		return ErrBusy
+	switch text := strings.TrimSpace(string(out)); {
+	case err == nil:
+		return nil
+	case strings.Contains(text, "busy"):
+		return errBusy
+	default:
+		return errors.New(cmp.Or(text, err.Error()))
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

@@ -172,8 +172,12 @@ func localHint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNoFusermount):
 		return "install the package fuse3, or mount as root"
-	case errors.Is(err, fs.ErrBusy):
-		return "end the programs that use it, or leave its directories"
+	case errors.Is(err, fs.ErrNoDevice):
+		return "FUSE needs the kernel module fuse, and access to that device; a container needs --device /dev/fuse"
+	case errors.Is(err, fs.ErrRootOnly):
+		return "mount on a directory of your own, or as root"
+	case errors.Is(err, fs.ErrAllowOther):
+		return "add the line, or mount without -o allow_other"
 	default:
 		return ""
 	}

@@ -41,6 +41,9 @@ func TestErrorsToExitStatus(t *testing.T) {
 		{fmt.Errorf("somewhere: %w", at(remote.Denied, nil)), 4, "/a: the server refused the token", true},
 		{&os.PathError{Op: "open", Path: "b", Err: syscall.EACCES}, 1, "b: permission denied", false},
 		{&os.PathError{Op: "mount", Path: "b", Err: fs.ErrNoFusermount}, 1, "b: " + fs.ErrNoFusermount.Error(), true},
+		{&os.PathError{Op: "mount", Path: "b", Err: fmt.Errorf("%w: permission denied", fs.ErrNoDevice)}, 1, "b: /dev/fuse can't be opened: permission denied", true},
+		{&os.PathError{Op: "mount", Path: "b", Err: fmt.Errorf("%w: no write access", fs.ErrRootOnly)}, 1, "b: only root can mount there: no write access", true},
+		{&os.PathError{Op: "mount", Path: "b", Err: fs.ErrAllowOther}, 1, "b: " + fs.ErrAllowOther.Error(), true},
 		{asUsage(&os.PathError{Op: "open", Path: "b", Err: syscall.ENOENT}), 2, "b: no such file or directory", false},
 	} {
 		out, _, stderr := capture()

@@ -15,8 +15,8 @@ import (
 	"github.com/remofile/remofile/remote"
 )
 
-// busyTime is how long a mount that was in use when it was to end still serves
-// those who use it.
+// busyTime is how long a mount that was in use when its process was to end still
+// serves those who use it.
 const busyTime = 5 * time.Second
 
 type mountCommand struct {
@@ -30,7 +30,8 @@ type mountCommand struct {
 
 func (*mountCommand) Help() string {
 	return `It returns when the mount answers. A mount in the foreground ends with Ctrl-C, any
-with "rmf umount".
+with "rmf umount". The log of one in the background goes where standard error goes if
+that is a file, else nowhere.
 
 Examples:
 
@@ -50,7 +51,7 @@ func (c *mountCommand) Run(ctx context.Context, out *output, command *kong.Conte
 		}
 		return serveJail(ctx, out, c.Serve, c.Paths[0], o)
 	}
-	dial, err := c.check()
+	dial, err := c.check(o)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (c *mountCommand) Run(ctx context.Context, out *output, command *kong.Conte
 
 // check checks everything but --serve, and completes Paths: the remote directory
 // and the absolute mount point.
-func (c *mountCommand) check() (remote.Options, error) {
+func (c *mountCommand) check(o fs.Options) (remote.Options, error) {
 	if len(c.Paths) == 1 {
 		c.Paths = []string{"/", c.Paths[0]}
 	}
@@ -84,7 +85,7 @@ func (c *mountCommand) check() (remote.Options, error) {
 	if err != nil {
 		return remote.Options{}, err
 	}
-	if err := checkMountpoint(c.Paths[1]); err != nil {
+	if err := checkMountpoint(c.Paths[1], o); err != nil {
 		return remote.Options{}, err
 	}
 	return dial, makeAbsolute(&c.Paths[1])
@@ -110,16 +111,19 @@ func mountOptions(options []string) (fs.Options, error) {
 	return o, nil
 }
 
-// checkMountpoint refuses what can't be mounted on.
-func checkMountpoint(p string) error {
-	err := checkLocalDirectory(p)
+// checkMountpoint refuses what can't be mounted on. What is no directory is wrong
+// usage.
+func checkMountpoint(p string, o fs.Options) error {
+	err := fs.CheckMountpoint(p, o)
+	var number syscall.Errno
 	switch {
-	case errors.Is(err, syscall.ENOTCONN):
-		return failed(p+": an earlier mount whose process has died is in the way", "rmf umount "+p+" removes it")
-	case err != nil:
+	case errors.Is(err, fs.ErrMounted), errors.Is(err, fs.ErrDead):
+		return failed(describe(err).line, "rmf umount "+p+" unmounts it")
+	case errors.As(err, &number):
 		return asUsage(err)
+	default:
+		return err
 	}
-	return nil
 }
 
 // mounting is a mount that is going to be.
@@ -142,8 +146,7 @@ func (m *mounting) run(ctx context.Context, ready func() error) error {
 	// Nothing that happens to the terminal may end this process before the
 	// mount.
 	signal.Ignore(syscall.SIGPIPE)
-	release := holdSignals()
-	defer release()
+	defer holdSignals()()
 
 	m.dial.Logger = m.options.Logger
 	client, err := remote.Dial(ctx, m.dial)
@@ -163,19 +166,34 @@ func (m *mounting) run(ctx context.Context, ready func() error) error {
 	if err = ready(); err == nil {
 		select {
 		case <-gone:
-			return nil
 		case <-ctx.Done():
 		}
 	}
-	unmounted := mounted.Unmount()
-	if errors.Is(unmounted, fs.ErrBusy) {
-		release()
+	inUse, unmounted := mounted.Unmount()
+	if inUse {
 		m.out.notef("rmf: %s: in use; it is detached, and ends in %v", m.mountpoint, busyTime)
-		select {
-		case <-gone:
-		case <-time.After(busyTime):
-		}
-		unmounted = nil
+		awaitUsers(gone)
 	}
-	return errors.Join(err, unmounted)
+	return errors.Join(err, unmounted, lost(mounted.Unsaved()))
+}
+
+// awaitUsers waits for the end of a detached mount, until busyTime is over or
+// another signal comes.
+func awaitUsers(gone <-chan struct{}) {
+	hurry, stop := signal.NotifyContext(context.Background(), stopSignals()...)
+	defer stop()
+	select {
+	case <-gone:
+	case <-hurry.Done():
+	case <-time.After(busyTime):
+	}
+}
+
+// lost returns the failures for files whose changes end with the process.
+func lost(paths []string) error {
+	var all []error
+	for _, p := range paths {
+		all = append(all, failed(p+": its changes are lost: it was still open", ""))
+	}
+	return errors.Join(all...)
 }

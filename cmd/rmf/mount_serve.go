@@ -22,7 +22,7 @@ const localChunkSize = 1 << 20
 // serveJail mounts a local directory through a server of its own in this process.
 // It returns when that is unmounted, which the end of ctx causes too.
 func serveJail(ctx context.Context, out *output, jail, mountpoint string, o fs.Options) error {
-	source, err := prepareServe(jail, mountpoint)
+	source, err := prepareServe(jail, mountpoint, o)
 	if err != nil {
 		return err
 	}
@@ -63,9 +63,9 @@ func serveJail(ctx context.Context, out *output, jail, mountpoint string, o fs.O
 // prepareServe makes the two directories where they are missing, and returns the
 // full path of the jail. Neither may be in the other: the mount would hide the
 // jail, or show itself.
-func prepareServe(jail, mountpoint string) (string, error) {
+func prepareServe(jail, mountpoint string, o fs.Options) (string, error) {
 	if _, err := os.Stat(mountpoint); !errors.Is(err, iofs.ErrNotExist) {
-		if err := checkMountpoint(mountpoint); err != nil {
+		if err := checkMountpoint(mountpoint, o); err != nil {
 			return "", err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/remofile/remofile/fs"
 )
 
 func TestMountOptions(t *testing.T) {
@@ -52,7 +54,7 @@ func TestJailAndMountpointAreDistinct(t *testing.T) {
 		{"a", "ab", true},
 		{"link/x", "real/y", true},
 	} {
-		_, err := prepareServe(at(test.jail), at(test.mountpoint))
+		_, err := prepareServe(at(test.jail), at(test.mountpoint), fs.Options{})
 		if (err == nil) != test.distinct {
 			t.Errorf("%s and %s: %v", test.jail, test.mountpoint, err)
 		}

@@ -7,11 +7,19 @@ type umountCommand struct {
 }
 
 func (*umountCommand) Help() string {
-	return `It also unmounts a mount whose process has died.
+	return `It also unmounts a mount whose process has died. One that is in use is detached: its
+path is free at once, open files are still saved when they are closed, and it ends
+when all are.
 
 Example:
 
 	rmf umount ~/music`
 }
 
-func (c *umountCommand) Run() error { return fs.Unmount(c.Mountpoint) }
+func (c *umountCommand) Run(out *output) error {
+	inUse, err := fs.Unmount(c.Mountpoint)
+	if inUse {
+		out.notef("rmf: %s: in use; it is detached, and ends when its files are closed", c.Mountpoint)
+	}
+	return err
+}
