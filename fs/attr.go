@@ -103,7 +103,7 @@ func (n *node) entry(ctx context.Context) (remote.Entry, error) {
 	if n.parent == nil {
 		return remote.Entry{Directory: true, Modified: n.tree.mounted}, nil
 	}
-	e, err := n.parent.find(ctx, n.name(), n.tree.fresh())
+	e, err := n.parent.find(ctx, n.name(), n.parent.fresh())
 	if err == nil && e.Directory != n.IsDir() {
 		err = syscall.ESTALE // the kernel looks the path up again
 	}

@@ -19,9 +19,10 @@ type listing struct {
 
 	mu sync.Mutex // held for memory accesses only
 	// Guarded by mu.
-	entries map[string]entry // nil: never listed
-	asked   time.Time        // when the request for entries was sent
-	request *listRequest     // nil: none is under way
+	entries  map[string]entry // nil: never listed
+	asked    time.Time        // when the request for entries was sent
+	received time.Time        // when its answer came
+	request  *listRequest     // nil: none is under way
 }
 
 // entry is one name of a listing.
@@ -98,7 +99,7 @@ func (l *listing) remove(name string) {
 func (l *listing) setEmpty(at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries, l.asked = make(map[string]entry), at
+	l.entries, l.asked, l.received = make(map[string]entry), at, at
 }
 
 func (l *listing) change(name string, e *entry) {
@@ -118,6 +119,18 @@ func apply(entries map[string]entry, name string, e *entry) {
 	} else {
 		entries[name] = *e
 	}
+}
+
+// fresh returns the time since when entries count as fresh: keep ago, or earlier for
+// an answer that took its time and is no older than that. Otherwise a slow listing
+// would be stale when it comes, and each of its names would ask for another.
+func (l *listing) fresh(keep time.Duration) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.received) < keep {
+		return l.asked
+	}
+	return time.Now().Add(-keep)
 }
 
 // refresh asks the server, unless the entries are as new as since.
@@ -161,7 +174,7 @@ func (l *listing) run(ctx context.Context, r *listRequest) error {
 		for name, e := range r.changes {
 			apply(l.entries, name, e)
 		}
-		l.asked = r.sent
+		l.asked, l.received = r.sent, time.Now()
 	}
 	r.err = err
 	l.request = nil

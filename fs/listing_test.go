@@ -204,3 +204,29 @@ func TestTimeOfAnOwnUploadIsAskedOfTheServer(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowListingServesItsReader has an answer that takes longer than listings are
+// kept: whoever waited for it can go through all its names.
+func TestSlowListingServesItsReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		requests := 0
+		l := &listing{list: func(context.Context) ([]remote.Entry, error) {
+			requests++
+			time.Sleep(time.Minute)
+			return []remote.Entry{file("a", 1), file("b", 1)}, nil
+		}}
+		if _, err := l.all(t.Context(), l.fresh(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a", "b"} {
+			if _, found, err := l.lookup(t.Context(), name, l.fresh(time.Second)); !found || err != nil {
+				t.Errorf("%s is found: %v, error %v", name, found, err)
+			}
+		}
+		time.Sleep(time.Second)
+		l.lookup(t.Context(), "a", l.fresh(time.Second))
+		if requests != 2 {
+			t.Errorf("%d requests, want one for the names and one when they were stale", requests)
+		}
+	})
+}

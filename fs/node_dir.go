@@ -16,9 +16,9 @@ import (
 	"github.com/remofile/remofile/remote"
 )
 
-// fresh returns the time since when a listing counts as fresh.
-func (t *tree) fresh() time.Time {
-	return time.Now().Add(-t.cacheTime)
+// fresh returns the time since when the listing of the directory n counts as fresh.
+func (n *node) fresh() time.Time {
+	return n.listing.fresh(n.tree.cacheTime)
 }
 
 // find returns the server's entry of a name in the directory n, as it was at the
@@ -71,7 +71,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 			return child.EmbeddedInode(), n.tree.done(op, p, nil)
 		}
 	}
-	e, err := n.find(ctx, name, n.tree.fresh())
+	e, err := n.find(ctx, name, n.fresh())
 	if errors.Is(err, remote.InvalidName) {
 		err = syscall.ENOENT
 	}
@@ -85,7 +85,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 
 // Readdir lists what the server has and what it will have after a flush.
 func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
-	entries, err := n.listing.all(ctx, n.tree.fresh())
+	entries, err := n.listing.all(ctx, n.fresh())
 	if err != nil {
 		return nil, n.tree.done("readdir", n.path, err)
 	}
@@ -182,7 +182,7 @@ func (n *node) rmdir(ctx context.Context, name string) error {
 // remove removes a name on the server, which does not tell files from directories
 // then.
 func (n *node) remove(ctx context.Context, name string, directory bool) error {
-	e, err := n.find(ctx, name, n.tree.fresh())
+	e, err := n.find(ctx, name, n.fresh())
 	switch {
 	case err != nil:
 		return err

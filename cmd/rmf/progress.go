@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os/signal"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -31,7 +33,10 @@ type progress struct {
 	visible bool // bar is on the terminal
 }
 
+// newProgress also sees to it that a reader of standard error that goes away does not
+// end a transfer in the middle.
 func newProgress(out *output, wanted bool) *progress {
+	signal.Ignore(syscall.SIGPIPE)
 	now := time.Now()
 	return &progress{out: out, wanted: wanted, begun: now, shown: now}
 }
