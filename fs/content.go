@@ -29,6 +29,7 @@ type content struct {
 	copy    *os.File // nil: none is held
 	handles int      // open handles
 	dirty   bool     // the copy has changes that the server does not have
+	emptied bool     // the last of them is an open with O_TRUNC
 	version version  // of which the copy was downloaded
 }
 
@@ -118,14 +119,25 @@ func (c *content) set(f *os.File, v version) {
 	if c.copy != nil {
 		c.copy.Close()
 	}
-	c.copy, c.version, c.dirty = f, v, false
+	c.copy, c.version, c.dirty, c.emptied = f, v, false, false
 }
 
 // touch records that the copy has changed.
 func (c *content) touch() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dirty = true
+	c.dirty, c.emptied = true, false
+}
+
+// empty makes the copy empty, for an open with O_TRUNC.
+func (c *content) empty() error {
+	if err := c.truncate(0); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emptied = c.state == onServer
+	return nil
 }
 
 // write writes to the copy, at its end where off is atEnd.
@@ -174,7 +186,7 @@ func (c *content) isEmpty() bool {
 func (c *content) saved() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.state, c.dirty, c.version = onServer, false, version{}
+	c.state, c.dirty, c.emptied, c.version = onServer, false, false, version{}
 }
 
 // unlink records that the file has lost its name.

@@ -50,15 +50,13 @@ func errnoOfCode(code remote.Code) syscall.Errno {
 		return syscall.ENOSPC
 	case remote.ReadOnly:
 		return syscall.EROFS
-	case remote.Forbidden:
-		return syscall.EPERM
 	case remote.Unsupported:
 		return syscall.EOPNOTSUPP
 	case remote.Cancelled:
 		return syscall.EINTR
 	case remote.Unreachable, remote.Timeout:
 		return syscall.EHOSTDOWN
-	case remote.Denied:
+	case remote.Denied, remote.Forbidden:
 		return syscall.EACCES
 	case remote.InUse:
 		return syscall.EBUSY

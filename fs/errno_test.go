@@ -29,7 +29,7 @@ func TestEveryErrorHasAnErrno(t *testing.T) {
 		{"TooLarge", code(remote.TooLarge, nil), syscall.EFBIG},
 		{"NoSpace", code(remote.NoSpace, nil), syscall.ENOSPC},
 		{"ReadOnly", code(remote.ReadOnly, nil), syscall.EROFS},
-		{"Forbidden", code(remote.Forbidden, nil), syscall.EPERM},
+		{"Forbidden", code(remote.Forbidden, nil), syscall.EACCES},
 		{"BadChunkSize", code(remote.BadChunkSize, nil), syscall.EIO},
 		{"Unsupported", code(remote.Unsupported, nil), syscall.EOPNOTSUPP},
 		{"Cancelled", code(remote.Cancelled, nil), syscall.EINTR},

@@ -89,8 +89,9 @@ func (n *node) Fsync(ctx context.Context, f gofs.FileHandle, _ uint32) syscall.E
 }
 
 // save sends what has changed, whichever handle changed it. The first flush of a
-// shell's redirection comes before its first write: where the server could not
-// replace the empty file then, that one waits, until final.
+// shell's redirection comes before its first write. What is only empty so far waits
+// then, until final: a file that was emptied by its open, so that the old content stays
+// until there is a new one, and a new file where the server could not replace it.
 func (h *handle) save(ctx context.Context, op string, final bool) syscall.Errno {
 	if !h.writable {
 		return 0
@@ -104,7 +105,7 @@ func (h *handle) save(ctx context.Context, op string, final bool) syscall.Errno 
 		return n.tree.done(op, n.path, err)
 	}
 	defer n.content.give()
-	if !final && n.content.state.isNew() && n.tree.jail.Foreign() && n.content.isEmpty() {
+	if !final && (n.content.emptied || n.content.state.isNew() && n.tree.jail.Foreign() && n.content.isEmpty()) {
 		return 0
 	}
 	if err := n.save(ctx); err != nil {

@@ -83,6 +83,26 @@ func TestWritesAfterTheLastFlushAreSaved(t *testing.T) {
 	m.wantServer("f", "from a mapping")
 }
 
+// TestAnEmptiedFileKeepsItsContentUntilThereIsANewOne is what a shell's redirection
+// does: O_TRUNC, the close of a duplicate, then a write.
+func TestAnEmptiedFileKeepsItsContentUntilThereIsANewOne(t *testing.T) {
+	j := &fakeJail{}
+	m := newFakeMount(t, j)
+	j.set("/f", "old")
+	h := m.open("f", syscall.O_WRONLY|syscall.O_TRUNC)
+	m.flush(h, 0)
+	m.wantServer("f", "old")
+	if got := m.read(m.open("f", syscall.O_RDONLY)); got != "" {
+		t.Errorf("in this mount it reads %q, want nothing", got)
+	}
+	m.write(h, "new")
+	m.close(h, 0)
+	m.wantServer("f", "new")
+
+	m.close(m.open("f", syscall.O_WRONLY|syscall.O_TRUNC), 0)
+	m.wantServer("f", "")
+}
+
 // What the server gets is one state of the file, not a mixture of two.
 func TestWritesWaitForTheUploadUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

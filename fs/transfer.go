@@ -26,7 +26,7 @@ func (n *node) empty(context.Context) error {
 		}
 		c.set(f, version{})
 	}
-	return c.truncate(0)
+	return c.empty()
 }
 
 // fetch makes the copy the newest content of the file: what is changed here, or

@@ -59,23 +59,39 @@ func startBenchmarkServer(b *testing.B, maxChunkSize int) *benchmarkServer {
 	bin, jail := buildRmf(b), b.TempDir()
 	cmd := exec.Command(filepath.Join(bin, "rmf"), "run", "--address", "127.0.0.1",
 		fmt.Sprintf("--max-chunk-size=%d", maxChunkSize), "--log-level", "warn", jail, "0", token)
+	return &benchmarkServer{cmd, jail, startListening(b, cmd)}
+}
+
+// startListening starts a server and returns its address. The server ends with the
+// test.
+func startListening(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	b.Cleanup(func() {
+	lines := bufio.NewScanner(stderr)
+	lines.Scan()
+	first := lines.Text()
+	drained := make(chan struct{})
+	go func() { // ends with the process
+		defer close(drained)
+		for lines.Scan() {
+		}
+	}()
+	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
+		<-drained
 		cmd.Wait()
 	})
-	line, err := bufio.NewReader(stderr).ReadString('\n')
-	if err != nil {
-		b.Fatal(err)
+	address, ok := strings.CutPrefix(first, "listening on ")
+	if !ok {
+		t.Fatalf("the server says %q", first)
 	}
-	fields := strings.Fields(line)
-	return &benchmarkServer{cmd, jail, fields[2]}
+	return address
 }
 
 // transfer runs a client and returns the most memory that it used, in bytes.

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/remofile/remofile/remote"
@@ -247,5 +249,37 @@ func TestFailuresOfTheServerHaveTheirCodes(t *testing.T) {
 	c := dial(t, remote.Options{Address: address})
 	if err := c.CreateFile(t.Context(), "/f"); !errors.Is(err, remote.ReadOnly) {
 		t.Errorf("error %v, want %v", err, remote.ReadOnly)
+	}
+}
+
+// TestUploadsWhereOnlyASubdirectoryIsWritable serves a jail as a user who owns one
+// directory in it.
+func TestUploadsWhereOnlyASubdirectoryIsWritable(t *testing.T) {
+	if os.Geteuid() != 0 {
+		lacking(t, "only root can run a server as somebody else")
+	}
+	const nobody = 65534
+	dir, err := os.MkdirTemp("", "remofile") // t.TempDir is closed to others
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	jail := filepath.Join(dir, "jail")
+	run(t, "mkdir", "-p", filepath.Join(jail, "incoming"))
+	run(t, "cp", filepath.Join(buildRmf(t), "rmf"), dir)
+	run(t, "chmod", "0755", dir, jail)
+	run(t, "chown", "65534", filepath.Join(jail, "incoming"))
+
+	cmd := exec.Command(filepath.Join(dir, "rmf"), "run", "--address", "127.0.0.1", jail, "0", token)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd.Dir = dir
+	c := dial(t, remote.Options{Address: startListening(t, cmd)})
+	if err := c.Upload(t.Context(), "/incoming/f", strings.NewReader("content"), 7, remote.TransferOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, filepath.Join(jail, "incoming", "f"), "content")
+	hasOnly(t, filepath.Join(jail, "incoming"), "f")
+	if err := c.Upload(t.Context(), "/f", strings.NewReader("content"), 7, remote.TransferOptions{}); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("beside it: error %v, want %v", err, fs.ErrPermission)
 	}
 }

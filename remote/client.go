@@ -26,7 +26,7 @@ import (
 // Defaults of Options.
 const (
 	DefaultTimeout     = 3600 * time.Millisecond
-	DefaultMaxSessions = 4
+	DefaultMaxSessions = 8
 )
 
 // Options configure a Client. Only Address and Token are required.
@@ -44,8 +44,9 @@ type Options struct {
 	// or 512 where the server refuses that.
 	ChunkSize int
 	// MaxSessions bounds the sessions that the client opens with the server,
-	// so that one transfer need not wait for another. 0 is 4. With a foreign
-	// server there is always one.
+	// so that one transfer need not wait for another; one of them is kept
+	// for what is no transfer. 0 is 8. With a foreign server there is always
+	// one.
 	MaxSessions int
 	// Logger gets session events; nil discards them.
 	Logger *slog.Logger
@@ -91,6 +92,7 @@ type Client struct {
 	opts  Options
 	cfg   zmtp.Config
 	slots chan struct{} // one for each session there may be
+	bulk  chan struct{} // one for each transfer there may be
 
 	foreign   atomic.Bool    // of the newest session
 	chunkSize atomic.Int64   // bytes; what the server took, as far as known
@@ -131,6 +133,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 		sessions = 1
 	}
 	c.slots = make(chan struct{}, sessions)
+	c.bulk = make(chan struct{}, max(sessions-1, 1))
 	c.idle = []*session{s}
 	return c, nil
 }
@@ -250,6 +253,21 @@ func (c *Client) takeIdle() *session {
 	return nil
 }
 
+// dropIdle closes the sessions that nobody uses: where one got no answer, the link
+// may be dead for all.
+func (c *Client) dropIdle() {
+	c.mu.Lock()
+	idle := c.idle
+	c.idle = nil
+	for _, s := range idle {
+		delete(c.sessions, s)
+	}
+	c.mu.Unlock()
+	for _, s := range idle {
+		s.close()
+	}
+}
+
 // release gives a session back. One that owes answers or is in a transfer was left
 // by a caller whose context ended: a goroutine settles it, for which Close waits. What
 // could not be settled is closed: the server drops its transfer then.
@@ -297,12 +315,26 @@ func (c *Client) with(ctx context.Context, op, path string, repeatable bool, fn 
 		}
 		lost := err != nil && !s.alive() && !errors.Is(err, Timeout)
 		c.release(s)
+		if errors.Is(err, Timeout) {
+			c.dropIdle()
+		}
 		if lost && reused && repeatable && ctx.Err() == nil {
 			repeatable = false
 			continue
 		}
 		return c.failure(op, path, err)
 	}
+}
+
+// transfer is with for a transfer, which may take long: it leaves a session to others.
+func (c *Client) transfer(ctx context.Context, op, path string, fn func(*session) error) error {
+	select {
+	case c.bulk <- struct{}{}:
+	case <-ctx.Done():
+		return c.failure(op, path, context.Cause(ctx))
+	}
+	defer func() { <-c.bulk }()
+	return c.with(ctx, op, path, false, fn)
 }
 
 // do is with for a single request that is answered by want.

@@ -361,3 +361,84 @@ func TestAServerThatDripsHoldsNobody(t *testing.T) {
 		f.running.Wait()
 	})
 }
+
+// TestTransfersLeaveASessionToOthers has as many uploads under way as there can be, and
+// a listing beside them.
+func TestTransfersLeaveASessionToOthers(t *testing.T) {
+	begun, finish := make(chan struct{}), make(chan struct{})
+	f := &fake{version: 1, serve: func(conn *zmtp.Conn, _ int) {
+		for r := receive(conn); r != nil; r = receive(conn) {
+			switch r.Type {
+			case protocol.UploadFile:
+				begun <- struct{}{}
+				<-finish
+				respond(conn, accept(protocol.TransferAccepted))
+			case protocol.SendChunk:
+				respond(conn, accept(protocol.TransferCompleted))
+			default:
+				respond(conn, accept(protocol.FilesListed))
+			}
+		}
+	}}
+	c := f.client(t, Options{MaxSessions: 3, Timeout: time.Minute})
+	var uploads sync.WaitGroup
+	for range 5 {
+		uploads.Go(func() {
+			if err := c.Upload(t.Context(), "/f", strings.NewReader("x"), 1, TransferOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	<-begun
+	<-begun
+	if _, err := c.List(t.Context(), "/"); err != nil {
+		t.Error(err)
+	}
+	go func() {
+		for range 3 {
+			<-begun
+		}
+	}()
+	close(finish)
+	uploads.Wait()
+}
+
+// TestATimeoutMakesIdleSessionsSuspect has a link that died silently under two
+// sessions, and is up again for new ones.
+func TestATimeoutMakesIdleSessionsSuspect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		both := make(chan struct{})
+		f := &fake{version: 1, serve: func(conn *zmtp.Conn, n int) {
+			if n > 2 {
+				listing(conn, n)
+				return
+			}
+			receive(conn)
+			both <- struct{}{}
+			both <- struct{}{}
+			respond(conn, accept(protocol.FilesListed))
+			receive(conn)
+			receive(conn)
+		}}
+		c := f.client(t, Options{Timeout: time.Minute})
+		var lists sync.WaitGroup
+		for range 2 {
+			lists.Go(func() {
+				if _, err := c.List(t.Context(), "/"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		for range 4 {
+			<-both
+		}
+		lists.Wait()
+		if _, err := c.List(t.Context(), "/"); !errors.Is(err, Timeout) {
+			t.Errorf("error %v, want %v", err, Timeout)
+		}
+		if _, err := c.List(t.Context(), "/"); err != nil {
+			t.Errorf("after the timeout: %v", err)
+		}
+	})
+}

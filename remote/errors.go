@@ -210,8 +210,11 @@ func undialled(err error) *Error {
 		return &Error{Code: Unreachable, Err: errors.New(dns.Err)}
 	}
 	e := lost(err)
-	if e.Code == Corrupted || e.Err == errLost {
+	switch {
+	case e.Code == Corrupted:
 		return &Error{Code: Unreachable, Err: errors.New("it does not speak Remofile")}
+	case e.Err == errLost:
+		return &Error{Code: Unreachable, Err: errors.New("it hung up at once")}
 	}
 	return e
 }

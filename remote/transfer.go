@@ -59,7 +59,7 @@ func (c *Client) upload(ctx context.Context, p string, src source, size int64, o
 		return c.do(ctx, op, p, protocol.Request{Type: protocol.CreateFile, Name: name, Directory: dir}, protocol.FileCreated)
 	}
 	begin := protocol.Request{Type: protocol.UploadFile, Name: name, Directory: dir, Size: size, Replace: o.Replace}
-	return c.with(ctx, op, p, false, func(s *session) error {
+	return c.transfer(ctx, op, p, func(s *session) error {
 		if s.foreign && o.Replace {
 			return &Error{Code: Unsupported, Err: errors.New("it can't replace a file")}
 		}
@@ -166,7 +166,7 @@ func (c *Client) Download(ctx context.Context, p string, w io.Writer, o Transfer
 		return 0, err
 	}
 	var written int64
-	err = c.with(ctx, op, p, false, func(s *session) error {
+	err = c.transfer(ctx, op, p, func(s *session) error {
 		begin := protocol.Request{Type: protocol.DownloadFile, Name: name, Directory: dir}
 		answer, err := c.begin(ctx, s, &begin)
 		if err != nil {

@@ -105,12 +105,7 @@ func (s *stagings) acquire(d, top *directory) (*staging, error) {
 	defer s.making.Unlock()
 	st := s.byFS[fs]
 	if st == nil || st.removed() {
-		parent, err := topmost(d, top, fs)
-		if err != nil {
-			return nil, err
-		}
-		if st, err = s.make(parent); err != nil {
-			parent.Close()
+		if st, err = s.makeFor(d, top, fs); err != nil {
 			return nil, err
 		}
 		st.fs = fs
@@ -118,6 +113,30 @@ func (s *stagings) acquire(d, top *directory) (*staging, error) {
 	}
 	st.uses++
 	return st, nil
+}
+
+// makeFor makes a staging directory on the file system fs, of d: as high as possible,
+// or where the server may write only below that, in d itself.
+func (s *stagings) makeFor(d, top *directory, fs fsID) (*staging, error) {
+	parent, err := topmost(d, top, fs)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.make(parent)
+	if err == nil {
+		return st, nil
+	}
+	parent.Close()
+	if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+		return nil, err
+	}
+	if parent, err = openat(d.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
+		return nil, err
+	}
+	if st, err = s.make(parent); err != nil {
+		parent.Close()
+	}
+	return st, err
 }
 
 // release removes the directory with its last upload. One that somebody has put

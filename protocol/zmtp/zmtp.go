@@ -104,6 +104,10 @@ func open(nc net.Conn, cfg *Config, kind zmq4.SocketType, server bool) (*Conn, e
 	if timeout == 0 {
 		timeout = 10 * time.Second
 	}
+	if err := watchPeer(nc); err != nil {
+		nc.Close()
+		return nil, err
+	}
 	c := newConn(nc, cfg)
 	c.handshaking = true
 	nc.SetDeadline(time.Now().Add(timeout))

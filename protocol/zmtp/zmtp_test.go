@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // listen accepts one connection at a time and returns what the server's
@@ -264,5 +266,23 @@ func TestZ85(t *testing.T) {
 	public, private, err := GenerateKeys()
 	if err != nil || len(public) != 40 || len(private) != 40 || public == private {
 		t.Errorf("keys %q and %q, error %v", public, private, err)
+	}
+}
+
+// TestDeadPeersAreWatchedFor holds what the kernel was told.
+func TestDeadPeersAreWatchedFor(t *testing.T) {
+	c, s := pair(t, config(), config())
+	for _, conn := range []*Conn{c, s} {
+		raw, err := conn.nc.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) {
+			for option, want := range map[int]int{unix.TCP_USER_TIMEOUT: 15_000, unix.TCP_KEEPIDLE: 5, unix.TCP_KEEPINTVL: 5} {
+				if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, option); err != nil || got != want {
+					t.Errorf("option %d is %d, error %v, want %d", option, got, err, want)
+				}
+			}
+		})
 	}
 }
