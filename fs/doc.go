@@ -13,9 +13,11 @@
 // file is on the server after its first flush, not before. While a file is sent,
 // writes to it wait.
 //
-// What an open reads after another client's close is that client's data. Of two
-// clients that write the same file the later upload wins; only a new file that was
-// not written to replaces nothing.
+// What an open reads after another client's close is that client's data: all
+// handles of the file, the older ones too, read the new copy then. Of two clients
+// that write the same file the later upload wins; only a new file that was not
+// written to replaces nothing. A file that an open empties keeps its content on the
+// server until something was written and flushed, or the file is closed.
 //
 // fsync returns when the server has the file in its kernel: the protocol can't
 // ask for more.
