@@ -128,3 +128,18 @@ func TestLongListingsTakeTurns(t *testing.T) {
 		}
 	}
 }
+
+// TestAFaultEndsItsSessionOnly has a server that lost a part of itself.
+func TestAFaultEndsItsSessionOnly(t *testing.T) {
+	s := serve(t, Options{})
+	s.uploads = nil
+	faulty, other := s.dial(), s.dial()
+	r := uploadRequest("file")
+	if err := faulty.conn.WriteMessage(nil, protocol.AppendRequest(nil, &r)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := faulty.conn.ReadMessage(); err == nil {
+		t.Error("the faulty session goes on")
+	}
+	other.want(protocol.FilesListed, protocol.Request{Type: protocol.ListFiles, Directory: "/"})
+}

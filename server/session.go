@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/remofile/remofile/protocol"
@@ -54,6 +55,7 @@ func newSession(s *Server, nc net.Conn, id uint64) *session {
 // run serves the connection until it ends, and frees what the session held.
 func (s *session) run() {
 	defer s.end()
+	defer s.survive()
 	conn, err := s.handshake()
 	if err != nil {
 		return
@@ -67,6 +69,15 @@ func (s *session) run() {
 		attrs = append(attrs, "err", err)
 	}
 	s.log.Info("session ends", attrs...)
+}
+
+// survive makes a fault of ours that one session meets the end of that session, not
+// of the server.
+func (s *session) survive() {
+	if fault := recover(); fault != nil {
+		s.nc.Close()
+		s.log.Error("session panicked", "err", fmt.Sprintf("%v\n%s", fault, debug.Stack()))
+	}
 }
 
 // handshake authenticates the peer. It has logged the error that it returns.
