@@ -283,3 +283,35 @@ func TestUploadsWhereOnlyASubdirectoryIsWritable(t *testing.T) {
 		t.Errorf("beside it: error %v, want %v", err, fs.ErrPermission)
 	}
 }
+
+func TestChunkSizes(t *testing.T) {
+	jail, address := startServer(t, server.Options{MinChunkSize: 100, MaxChunkSize: 5000})
+	c := dial(t, remote.Options{Address: address})
+	content := strings.Repeat("0123456789", 3000)
+	for i, test := range []struct {
+		chunkSize int
+		largest   int // bytes of a chunk
+		want      error
+	}{
+		{0, 512, nil}, {100, 100, nil}, {5000, 5000, nil},
+		{99, 0, remote.BadChunkSize}, {5001, 0, remote.BadChunkSize}, {-1, 0, remote.BadChunkSize}, {1 << 30, 0, remote.BadChunkSize},
+	} {
+		largest := 0
+		o := remote.TransferOptions{ChunkSize: test.chunkSize, Progress: func(chunk []byte, _, _ int64, _ string) bool {
+			largest = max(largest, len(chunk))
+			return true
+		}}
+		name := string(rune('a' + i))
+		err := c.Upload(t.Context(), "/"+name, strings.NewReader(content), int64(len(content)), o)
+		if !errors.Is(err, test.want) {
+			t.Errorf("chunks of %d: error %v, want %v", test.chunkSize, err, test.want)
+		}
+		if err != nil {
+			continue
+		}
+		holds(t, filepath.Join(jail, name), content)
+		if largest != test.largest {
+			t.Errorf("chunks of %d: the largest had %d bytes, want %d", test.chunkSize, largest, test.largest)
+		}
+	}
+}

@@ -40,8 +40,8 @@ type Options struct {
 	// Timeout is the longest silence of the server before an operation
 	// fails with Timeout: any byte that arrives restarts it. 0 is 3.6 s.
 	Timeout time.Duration
-	// ChunkSize is the size of the chunks of transfers in bytes. 0 is 8192,
-	// or 512 where the server refuses that.
+	// ChunkSize is the size of the chunks of transfers that choose none, in
+	// bytes. 0 is 8192, or 512 where the server refuses that.
 	ChunkSize int
 	// MaxSessions bounds the sessions that the client opens with the server,
 	// so that one transfer need not wait for another; one of them is kept

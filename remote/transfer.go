@@ -15,11 +15,21 @@ type TransferOptions struct {
 	// is complete; in the transfer of a directory, existing directories are
 	// used. Without it an existing name fails with Exists.
 	Replace bool
+	// ChunkSize is the size of the chunks in bytes; 0 is the client's. It fails
+	// with BadChunkSize where the server refuses it.
+	ChunkSize int
 	// Progress is called with each chunk before it is sent or written: its
 	// bytes (valid during the call), how many bytes remain, these included,
 	// and the size and the name of the whole file. Returning false cancels
 	// the transfer on the server; it fails with Cancelled.
 	Progress func(chunk []byte, remaining, size int64, name string) bool
+}
+
+func (o *TransferOptions) check(op, p string) error {
+	if o.ChunkSize < 0 || o.ChunkSize > protocol.MaxChunkSize {
+		return &Error{Op: op, Path: p, Code: BadChunkSize}
+	}
+	return nil
 }
 
 // report calls Progress, where there is one.
@@ -52,6 +62,9 @@ func (c *Client) upload(ctx context.Context, p string, src source, size int64, o
 	if err != nil {
 		return err
 	}
+	if err := o.check(op, p); err != nil {
+		return err
+	}
 	if size < 0 {
 		return &Error{Op: op, Path: p, Err: errors.New("a file can't have a negative size")}
 	}
@@ -63,21 +76,24 @@ func (c *Client) upload(ctx context.Context, p string, src source, size int64, o
 		if s.foreign && o.Replace {
 			return &Error{Code: Unsupported, Err: errors.New("it can't replace a file")}
 		}
-		if _, err := c.begin(ctx, s, &begin); err != nil {
+		if _, err := c.begin(ctx, s, &begin, o.ChunkSize); err != nil {
 			return err
 		}
 		return s.sendFile(ctx, src, outgoing{size: size, chunkSize: begin.ChunkSize, name: name}, &o)
 	})
 }
 
-// begin sends the first request of a transfer with the chunk size that the server
-// is known to take, and leaves that in r. Where the caller of Dial chose none, 512
-// is tried after 8192.
-func (c *Client) begin(ctx context.Context, s *session, r *protocol.Request) (protocol.Response, error) {
+// begin sends the first request of a transfer with the chunk size that was chosen for
+// it or, where that is 0, with the one that the server is known to take, and leaves it
+// in r. Where nobody chose, 512 is tried after 8192.
+func (c *Client) begin(ctx context.Context, s *session, r *protocol.Request, chosen int) (protocol.Response, error) {
 	for {
-		r.ChunkSize = c.chunkSize.Load()
+		r.ChunkSize = int64(chosen)
+		if chosen == 0 {
+			r.ChunkSize = c.chunkSize.Load()
+		}
 		answer, err := s.request(ctx, r, protocol.TransferAccepted)
-		if errors.Is(err, BadChunkSize) && c.opts.ChunkSize == 0 && r.ChunkSize != protocol.DefaultMinChunkSize {
+		if errors.Is(err, BadChunkSize) && chosen == 0 && c.opts.ChunkSize == 0 && r.ChunkSize != protocol.DefaultMinChunkSize {
 			c.chunkSize.Store(protocol.DefaultMinChunkSize)
 			continue
 		}
@@ -162,13 +178,16 @@ func sourceError(err error) error {
 func (c *Client) Download(ctx context.Context, p string, w io.Writer, o TransferOptions) (int64, error) {
 	const op = "download"
 	dir, name, err := splitName(op, p)
+	if err == nil {
+		err = o.check(op, p)
+	}
 	if err != nil {
 		return 0, err
 	}
 	var written int64
 	err = c.transfer(ctx, op, p, func(s *session) error {
 		begin := protocol.Request{Type: protocol.DownloadFile, Name: name, Directory: dir}
-		answer, err := c.begin(ctx, s, &begin)
+		answer, err := c.begin(ctx, s, &begin, o.ChunkSize)
 		if err != nil {
 			return err
 		}
