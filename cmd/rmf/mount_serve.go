@@ -17,7 +17,7 @@ import (
 
 // localChunkSize is the size of the chunks between a mount and the server of its
 // own, in bytes.
-const localChunkSize = 1 << 20
+const localChunkSize = 256 << 10
 
 // serveJail mounts a local directory through a server of its own in this process.
 // It returns when that is unmounted, which the end of ctx causes too.
