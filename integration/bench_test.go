@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,7 +40,11 @@ func BenchmarkTransfer(b *testing.B) {
 					}
 				}
 				b.ReportMetric(float64(clientMemory)/(1<<20), "client-MiB")
-				b.ReportMetric(float64(s.memory(b))/(1<<20), "server-MiB")
+				serverMemory, err := peakMemory(s.cmd.Process.Pid)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(serverMemory)/(1<<20), "server-MiB")
 				if rate := pythonRate(b, way); chunkSize == 8<<10 && rate > 0 {
 					ours := float64(b.N) * benchmarkSize / b.Elapsed().Seconds()
 					b.ReportMetric(ours/rate, "x-python")
@@ -113,10 +118,15 @@ func (s *benchmarkServer) transfer(b *testing.B, way string, chunkSize int) int6
 	cmd.Env = append(os.Environ(), "REMOFILE_TEST_TRANSFER="+way, "REMOFILE_TEST_ADDRESS="+s.address,
 		fmt.Sprintf("REMOFILE_TEST_SIZES=%d %d", benchmarkSize, chunkSize))
 	cmd.Stderr = os.Stderr
-	if err := cmd.Run(); err != nil {
+	out, err := cmd.Output()
+	if err != nil {
 		b.Fatal(err)
 	}
-	return cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+	memory, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return memory
 }
 
 // remove removes what a client has uploaded.
@@ -125,21 +135,6 @@ func (s *benchmarkServer) remove(b *testing.B) {
 	if err := os.Remove(filepath.Join(s.jail, "rmf.bin")); err != nil {
 		b.Fatal(err)
 	}
-}
-
-// memory returns the most memory that the server used, in bytes.
-func (s *benchmarkServer) memory(b *testing.B) int64 {
-	b.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	var kib int64
-	_, peak, _ := strings.Cut(string(status), "VmHWM:")
-	if _, err := fmt.Sscan(peak, &kib); err != nil {
-		b.Fatal(err)
-	}
-	return kib << 10
 }
 
 // pythonRate returns the bytes a second of the Python peers with chunks of 8192,

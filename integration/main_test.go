@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,13 @@ import (
 // be measured.
 func TestMain(m *testing.M) {
 	if way := os.Getenv("REMOFILE_TEST_TRANSFER"); way != "" {
-		if err := transferOnce(way); err != nil {
+		err := transferOnce(way)
+		if err == nil {
+			var memory int64
+			memory, err = peakMemory(os.Getpid())
+			fmt.Println(memory)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -43,6 +50,19 @@ func transferOnce(way string) error {
 	}
 	_, err = c.Download(ctx, "/rmf.bin", io.Discard, remote.TransferOptions{})
 	return err
+}
+
+// peakMemory returns the most memory that a living process has used, in bytes. (The
+// resource usage of an ended one tells that of its parent, if that is more.)
+func peakMemory(pid int) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	var kib int64
+	_, err = fmt.Sscan(peak, &kib)
+	return kib << 10, err
 }
 
 // zeros is /dev/zero.

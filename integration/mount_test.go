@@ -120,11 +120,12 @@ func TestTreesSurviveTheMount(t *testing.T) {
 	run(t, "diff", "-r", source, back)
 	run(t, "rm", "-r", filepath.Join(m.mountpoint, "tree"))
 
+	memory, err := peakMemory(m.cmd.Process.Pid)
+	if err != nil || memory >= 64<<20 {
+		t.Errorf("server and mount took %d MiB of memory, error %v, want less than 64", memory>>20, err)
+	}
 	if err := m.end(os.Interrupt); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)
-	}
-	if memory := m.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10; memory >= 64 {
-		t.Errorf("server and mount took %d MiB of memory, want less than 64", memory)
 	}
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil || strings.Contains(string(mounts), m.mountpoint) {
