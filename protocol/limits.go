@@ -24,5 +24,4 @@ const (
 	DefaultMinChunkSize  = 512
 	DefaultMaxChunkSize  = 8192
 	DefaultFileSizeLimit = 4 << 30
-	DefaultPort          = 6768
 )

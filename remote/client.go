@@ -160,9 +160,6 @@ func (c *Client) Close() error {
 // remove a file nor replace one, and serves one session.
 func (c *Client) Foreign() bool { return c.foreign.Load() }
 
-// Address returns the server's address, as in the options.
-func (c *Client) Address() string { return c.opts.Address }
-
 // dial opens a session.
 func (c *Client) dial(ctx context.Context) (*session, error) {
 	conn, err := c.connect(ctx)

@@ -51,14 +51,7 @@ func TestAnyByteRestartsTheTimeout(t *testing.T) {
 			}
 			receive(conn)
 		}
-		o := f.options(Options{Timeout: time.Minute})
-		o.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-			ours, theirs := bufferedPipe()
-			link <- theirs
-			f.serveOn(theirs, 1)
-			return ours, nil
-		}
-		c, err := Dial(t.Context(), o)
+		c, err := Dial(t.Context(), f.tapped(Options{Timeout: time.Minute}, link))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,14 +329,7 @@ func TestAServerThatDripsHoldsNobody(t *testing.T) {
 				}
 			}
 		}
-		o := f.options(Options{})
-		o.Dial = func(context.Context, string) (net.Conn, error) {
-			ours, theirs := bufferedPipe()
-			link <- theirs
-			f.serveOn(theirs, 1)
-			return ours, nil
-		}
-		c, err := Dial(t.Context(), o)
+		c, err := Dial(t.Context(), f.tapped(Options{}, link))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,6 +53,19 @@ func (f *fake) dial(context.Context, string) (net.Conn, error) {
 	return ours, nil
 }
 
+// tapped is options with the server's end of the first session sent to link, for
+// bytes that are no messages.
+func (f *fake) tapped(o Options, link chan<- net.Conn) Options {
+	o = f.options(o)
+	o.Dial = func(context.Context, string) (net.Conn, error) {
+		ours, theirs := bufferedPipe()
+		link <- theirs
+		f.serveOn(theirs, 1)
+		return ours, nil
+	}
+	return o
+}
+
 // serveOn serves one connection, until serve returns.
 func (f *fake) serveOn(theirs net.Conn, n int) {
 	f.running.Go(func() {

@@ -1,12 +1,16 @@
 package server
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/remofile/remofile/protocol"
 )
@@ -92,39 +96,56 @@ func TestWhatIsNoRequestEndsAnUpload(t *testing.T) {
 	}
 }
 
-// TestLongListingsTakeTurns has more sessions than there are places ask for a long
-// listing and not read it, and then others for a short one.
+// TestLongListingsTakeTurns has all places taken when a listing becomes long.
 func TestLongListingsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &Server{log: slog.New(slog.DiscardHandler), longListings: make(chan struct{}, maxLongListings)}
+		nc, peer := net.Pipe()
+		defer peer.Close()
+		defer nc.Close()
+		s := newSession(server, nc, 1)
+		for range maxLongListings {
+			server.longListings <- struct{}{}
+		}
+		if err := s.admitListing(longListing); err != nil {
+			t.Errorf("a short listing: %v", err)
+		}
+		start := time.Now()
+		var told failure
+		if err := s.admitListing(longListing + 1); !errors.As(err, &told) || time.Since(start) != listingTime {
+			t.Errorf("a long listing: error %v after %v", err, time.Since(start))
+		}
+		go func() {
+			time.Sleep(time.Second)
+			<-server.longListings
+		}()
+		if err := s.admitListing(longListing + 1); err != nil {
+			t.Errorf("when a place is free: %v", err)
+		}
+		s.freeListing()
+		if n := len(server.longListings); n != maxLongListings-1 {
+			t.Errorf("%d places are taken at the end, want %d", n, maxLongListings-1)
+		}
+		s.cut()
+		if err := s.admitListing(1); err == nil {
+			t.Error("a listing goes on when its session has been cut")
+		}
+	})
+}
+
+// TestLongListingsAreWhole asks for a listing that needs a place, more often than there
+// are places.
+func TestLongListingsAreWhole(t *testing.T) {
 	s := serve(t, Options{})
+	const files = 2*longListing/255 + 1
 	s.mkdir("long")
-	s.mkdir("short")
-	for i := range 2*longListing/255 + 1 {
+	for i := range files {
 		s.write(filepath.Join("long", fmt.Sprintf("%0240d", i)), "")
 	}
-	var unread []*client
-	for range maxLongListings + 2 {
-		c := s.dial()
-		unread = append(unread, c)
-		r := protocol.Request{Type: protocol.ListFiles, Directory: "/long"}
-		if err := c.conn.WriteMessage(nil, protocol.AppendRequest(nil, &r)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.dial().want(protocol.FilesListed, protocol.Request{Type: protocol.ListFiles, Directory: "/short"})
-	if n := len(s.longListings); n > maxLongListings {
-		t.Errorf("%d long listings at a time", n)
-	}
-	var first []byte
-	for _, c := range unread {
-		frames, err := c.conn.ReadMessage()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if first == nil {
-			first = bytes.Clone(frames[1])
-		}
-		if len(frames[1]) <= longListing || !bytes.Equal(frames[1], first) {
-			t.Errorf("a listing of %d bytes, another one of %d", len(frames[1]), len(first))
+	c := s.dial()
+	for range maxLongListings + 1 {
+		if n := len(c.list("/long")); n != files {
+			t.Errorf("%d entries, want %d", n, files)
 		}
 	}
 }

@@ -61,6 +61,7 @@ func (s *session) run() {
 		return
 	}
 	defer conn.Close()
+	defer s.freeListing()
 	defer s.toIdle()
 	s.log.Info("session begins")
 	err = s.serve(conn)
@@ -162,11 +163,10 @@ func (s *session) serve(conn *zmtp.Conn) error {
 			return err
 		}
 		s.handle(frames)
-		err = conn.WriteMessage(nil, s.answer.buf)
-		s.freeListing()
-		if err != nil {
+		if err := conn.WriteMessage(nil, s.answer.buf); err != nil {
 			return err
 		}
+		s.freeListing()
 		s.answer.shrink(s.server.options.MaxChunkSize + protocol.MaxOverhead)
 	}
 }

@@ -21,6 +21,7 @@
 //	frames a message   8
 //	bytes a message    Config.MaxMessage, all frames together
 //	a command          4 KiB, not in pieces
+//	a vanished peer    noticed by the kernel within 15 s
 package zmtp
 
 import (
