@@ -56,7 +56,7 @@ func errnoOfCode(code remote.Code) syscall.Errno {
 		return syscall.EINTR
 	case remote.Unreachable, remote.Timeout:
 		return syscall.EHOSTDOWN
-	case remote.Denied, remote.Forbidden:
+	case remote.Denied, remote.WrongKey, remote.NotEncrypted, remote.EncryptedOnly, remote.Forbidden:
 		return syscall.EACCES
 	case remote.InUse:
 		return syscall.EBUSY

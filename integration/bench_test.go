@@ -151,7 +151,7 @@ func pythonRate(b *testing.B, way string) float64 {
 			b.Fatal(err)
 		}
 	}
-	_, port, _ := net.SplitHostPort(startPythonServer(b, jail))
+	_, port, _ := net.SplitHostPort(startPythonServer(b, jail, token))
 	cmd := exec.Command(interpreter, "testdata/python/transfer.py", port, token, way, fmt.Sprint(size), "8192")
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	start := time.Now()

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -20,7 +21,7 @@ import (
 // startServer serves a new jail until the end of the test.
 func startServer(t *testing.T, o server.Options) (jail, address string) {
 	t.Helper()
-	o.Jail, o.Token = t.TempDir(), token
+	o.Jail, o.Token = t.TempDir(), cmp.Or(o.Token, token)
 	s, err := server.New(o)
 	if err != nil {
 		t.Fatal(err)

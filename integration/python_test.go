@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -21,10 +22,10 @@ import (
 
 const token = "qRkVWJcFRqi7rsNMbagaDd"
 
-// findPython returns a Python that has pyzmq, or "".
+// findPython returns a Python that has pyzmq and argon2-cffi, or "".
 func findPython() string {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(name, "-c", "import zmq").Run() == nil {
+		if exec.Command(name, "-c", "import zmq, argon2").Run() == nil {
 			return name
 		}
 	}
@@ -36,7 +37,7 @@ func python(t testing.TB) string {
 	t.Helper()
 	name := findPython()
 	if name == "" {
-		lacking(t, "no python3 with the module zmq (Debian: python3-zmq)")
+		lacking(t, "no python3 with the modules zmq and argon2 (Debian: python3-zmq, python3-argon2)")
 	}
 	return name
 }
@@ -53,7 +54,7 @@ func lacking(t testing.TB, what string) {
 
 // startPythonServer serves dir as the original implementation does and returns
 // its address.
-func startPythonServer(t testing.TB, dir string, env ...string) string {
+func startPythonServer(t testing.TB, dir, token string, env ...string) string {
 	t.Helper()
 	cmd := exec.Command(python(t), "testdata/python/server.py", dir, token)
 	cmd.Env = append(append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), env...)
@@ -80,9 +81,10 @@ func startPythonServer(t testing.TB, dir string, env ...string) string {
 	return net.JoinHostPort("127.0.0.1", strings.TrimSpace(port))
 }
 
+// dial connects with the token of the tests, unless o has another.
 func dial(t *testing.T, o remote.Options) *remote.Client {
 	t.Helper()
-	o.Token = token
+	o.Token = cmp.Or(o.Token, token)
 	o.Timeout = 20 * time.Second
 	c, err := remote.Dial(context.Background(), o)
 	if err != nil {
@@ -92,12 +94,54 @@ func dial(t *testing.T, o remote.Options) *remote.Client {
 	return c
 }
 
+// encryption is a way to encrypt, or not, between our side and a Python peer.
+type encryption struct {
+	name, token     string
+	public, private string // of a configured pair of keys
+	plain           bool
+}
+
+func encryptions(t *testing.T) []encryption {
+	t.Helper()
+	public, private, err := server.GenerateKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []encryption{
+		{name: "plain", token: token, plain: true},
+		{name: "with keys", token: token, public: public, private: private},
+		{name: "by a generated token", token: token},
+		{name: "by a weak token", token: "correct horse"},
+	}
+}
+
+// key returns the variable that tells a Python peer its key: where none is configured
+// it derives one as the protocol's text says.
+func (e *encryption) key(configured string) string {
+	switch {
+	case e.plain:
+		return "SERVER_KEY="
+	case configured == "":
+		return "SERVER_KEY=derived"
+	default:
+		return "SERVER_KEY=" + configured
+	}
+}
+
 // TestClientOnPythonServer runs every operation of our client against a server in
 // Python, which ends with an error when it gets what the original does not know.
 func TestClientOnPythonServer(t *testing.T) {
-	jail := t.TempDir()
+	for _, e := range encryptions(t) {
+		t.Run(e.name, func(t *testing.T) {
+			jail := t.TempDir()
+			address := startPythonServer(t, jail, e.token, e.key(e.private))
+			useForeignServer(t, dial(t, remote.Options{Address: address, Token: e.token, PublicKey: e.public, Plain: e.plain}))
+		})
+	}
+}
+
+func useForeignServer(t *testing.T, c *remote.Client) {
 	ctx := context.Background()
-	c := dial(t, remote.Options{Address: startPythonServer(t, jail)})
 	if !c.Foreign() {
 		t.Error("a server without X-Remofile is not taken for foreign")
 	}
@@ -160,9 +204,9 @@ func TestClientOnPythonServer(t *testing.T) {
 // TestSmallChunksWhereTheServerWantsThem is about a server that refuses 8192.
 func TestSmallChunksWhereTheServerWantsThem(t *testing.T) {
 	jail := t.TempDir()
-	address := startPythonServer(t, jail, "MAX_CHUNK_SIZE=512")
+	address := startPythonServer(t, jail, token, "MAX_CHUNK_SIZE=512")
 	content := bytes.Repeat([]byte{7}, 2000)
-	c := dial(t, remote.Options{Address: address})
+	c := dial(t, remote.Options{Address: address, Plain: true})
 	if err := c.Upload(context.Background(), "/f", bytes.NewReader(content), 2000, remote.TransferOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -175,10 +219,18 @@ func TestSmallChunksWhereTheServerWantsThem(t *testing.T) {
 // TestPythonClientOnServer replays what a Python client says, in each protocol of
 // pickle, and holds our answers against what the original answers.
 func TestPythonClientOnServer(t *testing.T) {
-	jail, address := startServer(t, server.Options{})
+	for _, e := range encryptions(t) {
+		t.Run(e.name, func(t *testing.T) {
+			jail, address := startServer(t, server.Options{Token: e.token, PrivateKey: e.private, EncryptedOnly: !e.plain})
+			runPythonClient(t, jail, address, e.token, e.key(e.public))
+		})
+	}
+}
+
+func runPythonClient(t *testing.T, jail, address, token, key string) {
 	_, port, _ := net.SplitHostPort(address)
 	cmd := exec.Command(python(t), "testdata/python/client.py", port, token)
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", key)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

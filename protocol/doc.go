@@ -85,4 +85,43 @@
 // it is to replace another: then it is one chunk of 0 bytes. The download of a file
 // of 0 bytes is accepted without a size and completed without bytes. Every error
 // of the server ends the transfer.
+//
+// # Limits
+//
+// What a peer may cost the other side. Nothing is allocated, or read, before its size
+// has been checked; where the right column doesn't say otherwise, whoever exceeds a
+// limit loses its connection.
+//
+//	before authentication
+//	  connections        256        at a time; for one more, the oldest of the address that has most is closed
+//	  time               10 s       from the connection to the end of the handshake
+//	  greeting           64 bytes   as ZMTP has it
+//	  command            4 KiB      and only the one that is due
+//	  token              255 bytes  one at least
+//	  free failures      8          wrong tokens and keys of an address that cost it nothing
+//	  delay              125 ms     for each further one, before the next handshake from there begins,
+//	  longest delay      1 s        which nothing exceeds
+//	  forgiveness        1 s        for each failure
+//	  addresses          4096       with failures; for one more, the one that is forgiven soonest is forgotten
+//
+//	after it
+//	  sessions           1024       one more is refused: "in use: all 1024 sessions are taken"
+//	  message, server    64 KiB     and the largest chunk that the server allows, or 64 KiB if that is more
+//	  message, client    64 KiB     and 16 MiB
+//	  frames a message   8          of any length that the message may have; a request of other than two is a BAD_REQUEST
+//	  command            4 KiB
+//	  requests           one        is executed at a time, the next ones wait in the sockets' buffers
+//	  bytes under way    two        messages: the request and the answer to it
+//	  name               255 bytes  a longer one is refused
+//	  directory          32 KiB     a longer one is a BAD_REQUEST
+//	  chunk              16 MiB     at most, 512 bytes to 8 KiB by default; another size is refused
+//	  file               4 GiB      by default; as much, or more, is refused
+//	  listing            16 MiB     a longer one is an UNKNOWN_ERROR
+//	  long listings      4          of more than 256 KiB, of all sessions; one more waits 10 s, and is an UNKNOWN_ERROR
+//	  sending            30 s       for 1 MiB, or a shorter message
+//	  vanished peer      15 s       until its connection ends
+//
+// An address is an IPv4 address, or the /64 of an IPv6 one; peers that have neither count
+// as one. Nobody is turned away for what strangers do: at the bound a new connection is
+// accepted all the same, and no delay is as long as clients wait by default.
 package protocol

@@ -109,3 +109,74 @@ func TestSpecificationNamesEveryNumber(t *testing.T) {
 		}
 	}
 }
+
+// size writes bytes as the package comment does.
+func size(n int) string {
+	for _, unit := range []struct {
+		name string
+		log  int
+	}{{"GiB", 30}, {"MiB", 20}, {"KiB", 10}} {
+		if n >= 1<<unit.log && n%(1<<unit.log) == 0 {
+			return fmt.Sprint(n>>unit.log, " ", unit.name)
+		}
+	}
+	return fmt.Sprint(n, " bytes")
+}
+
+// duration writes a time as the package comment does.
+func duration(d time.Duration) string {
+	if d%time.Second == 0 {
+		return fmt.Sprint(int(d/time.Second), " s")
+	}
+	return fmt.Sprint(d.Milliseconds(), " ms")
+}
+
+// TestSpecificationNamesEveryLimit holds each number in the table of limits against
+// its constant.
+func TestSpecificationNamesEveryLimit(t *testing.T) {
+	want := map[string][]any{
+		"connections":      {MaxUnauthenticated},
+		"time":             {duration(HandshakeTimeout)},
+		"greeting":         {"64 bytes"}, // RFC 23/ZMTP
+		"command":          {size(MaxCommand)},
+		"token":            {size(MaxToken)},
+		"free failures":    {FreeFailures},
+		"delay":            {duration(DelayStep)},
+		"longest delay":    {duration(MaxDelay)},
+		"forgiveness":      {duration(ForgiveTime)},
+		"addresses":        {MaxAddresses},
+		"sessions":         {MaxSessions, MaxSessions},
+		"message, server":  {size(MaxOverhead), size(MinMessageChunk)},
+		"message, client":  {size(MaxOverhead), size(max(MaxListing, MaxChunkSize))},
+		"frames a message": {MaxFrames},
+		"requests":         {},
+		"bytes under way":  {},
+		"name":             {size(MaxName)},
+		"directory":        {size(MaxDirectory)},
+		"chunk":            {size(MaxChunkSize), size(DefaultMinChunkSize), size(DefaultMaxChunkSize)},
+		"file":             {size(DefaultFileSizeLimit)},
+		"listing":          {size(MaxListing)},
+		"long listings":    {MaxLongListings, size(LongListing), duration(ListingTimeout)},
+		"sending":          {duration(WriteTimeout), size(WritePiece)},
+		"vanished peer":    {duration(DeadTime)},
+	}
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(doc), "# Limits\n")
+	numbers := regexp.MustCompile(`\b\d+( (bytes|[KMG]iB|s|ms)\b)?`)
+	found := make(map[string]bool)
+	for _, row := range regexp.MustCompile(`(?m)^//\t  (\S+(?: \S+)*)(  .*)$`).FindAllStringSubmatch(table, -1) {
+		name, text := row[1], row[2]
+		found[name] = true
+		if got, want := fmt.Sprint(numbers.FindAllString(text, -1)), fmt.Sprint(want[name]); got != want {
+			t.Errorf("%s: the specification has %v, the constants are %v", name, got, want)
+		}
+	}
+	for name := range want {
+		if !found[name] {
+			t.Errorf("%s is not in the specification", name)
+		}
+	}
+}

@@ -9,81 +9,16 @@ package remote
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"maps"
 	"net"
 	"path"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/remofile/remofile/protocol"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
-
-// Defaults of Options.
-const (
-	DefaultTimeout     = 3600 * time.Millisecond
-	DefaultMaxSessions = 8
-)
-
-// Options configure a Client. Only Address and Token are required.
-type Options struct {
-	// Address is the server's host and port, as net.Dial takes them.
-	Address string
-	// Token is the secret shared with the server, 1 to 255 bytes.
-	Token string
-	// Dial opens the connection, nil is TCP. It must obey its context.
-	Dial func(ctx context.Context, address string) (net.Conn, error)
-	// Timeout is the longest silence of the server before an operation
-	// fails with Timeout: any byte that arrives restarts it. 0 is 3.6 s.
-	Timeout time.Duration
-	// ChunkSize is the size of the chunks of transfers that choose none, in
-	// bytes. 0 is 8192, or 512 where the server refuses that.
-	ChunkSize int
-	// MaxSessions bounds the sessions that the client opens with the server,
-	// so that one transfer need not wait for another; one of them is kept
-	// for what is no transfer. 0 is 8. With a foreign server there is always
-	// one.
-	MaxSessions int
-	// Logger gets session events; nil discards them.
-	Logger *slog.Logger
-}
-
-func (o *Options) setDefaults() error {
-	if host, port, err := net.SplitHostPort(o.Address); err != nil || host == "" || port == "" {
-		return fmt.Errorf("%q is not the host and the port of a server", o.Address)
-	}
-	if !ValidToken(o.Token) {
-		return errors.New("the token needs 1 to 255 bytes, the first of them not zero")
-	}
-	if o.Timeout < 0 || o.MaxSessions < 0 {
-		return errors.New("a timeout or a number of sessions can't be negative")
-	}
-	if o.ChunkSize < 0 || o.ChunkSize > protocol.MaxChunkSize {
-		return fmt.Errorf("a chunk has 1 to %d bytes", protocol.MaxChunkSize)
-	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.MaxSessions == 0 {
-		o.MaxSessions = DefaultMaxSessions
-	}
-	if o.Dial == nil {
-		o.Dial = dialTCP
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return nil
-}
-
-func dialTCP(ctx context.Context, address string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", address)
-}
 
 // Client is what a program holds of one server. It opens sessions as they are
 // needed and again when they were lost. All methods may be called from several
@@ -106,19 +41,11 @@ type Client struct {
 
 // Dial connects to a server and checks the token.
 func Dial(ctx context.Context, o Options) (*Client, error) {
-	if err := o.setDefaults(); err != nil {
+	cfg, err := o.config()
+	if err != nil {
 		return nil, &Error{Op: "dial", Path: o.Address, Err: err}
 	}
-	c := &Client{
-		opts: o,
-		cfg: zmtp.Config{
-			Token:            o.Token,
-			Version:          1,
-			MaxMessage:       max(protocol.MaxListing, protocol.MaxChunkSize) + protocol.MaxOverhead,
-			HandshakeTimeout: o.Timeout,
-			WriteTimeout:     o.Timeout,
-		},
-	}
+	c := &Client{opts: o, cfg: cfg}
 	c.sessions = make(map[*session]struct{})
 	c.chunkSize.Store(int64(o.ChunkSize))
 	if o.ChunkSize == 0 {
@@ -196,7 +123,7 @@ func (c *Client) connect(ctx context.Context) (*zmtp.Conn, error) {
 	case timed.Err() != nil:
 		return nil, &Error{Code: Timeout}
 	default:
-		return nil, undialled(err)
+		return nil, c.opts.undialled(err)
 	}
 }
 
@@ -358,14 +285,6 @@ func split(op, p string) (dir, name string, err error) {
 func relative(op, p string) error {
 	return &Error{Op: op, Path: p, Code: InvalidName, Err: errors.New("the path is not absolute")}
 }
-
-// ValidName reports whether name can be given to a new file or directory: the
-// protocol carries names of 1 to 255 bytes with none of < > : " / \ | ? * in them.
-func ValidName(name string) bool { return protocol.ValidName(name) }
-
-// ValidToken reports whether token can be the token of a server: 1 to 255 bytes, the
-// first of them not zero.
-func ValidToken(token string) bool { return protocol.ValidToken(token) }
 
 // splitName is split for a path that can't be the root and whose name the
 // protocol must be able to carry.

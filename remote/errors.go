@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"unicode"
@@ -24,49 +25,55 @@ type Code int
 
 // The codes.
 const (
-	Unknown      Code = iota + 1 // the server failed; Err has its message
-	NotFound                     // fs.ErrNotExist
-	Exists                       // fs.ErrExist
-	InvalidName                  // a name or a path the protocol can't carry, fs.ErrInvalid
-	NotAFile                     // a directory or a special file where a file is needed
-	NotDirectory                 // a file where a directory is needed
-	NotEmpty                     // a directory that still has entries
-	TooLarge                     // the server refuses a file of this size
-	NoSpace                      // the server's disk or a quota on it is full
-	ReadOnly                     // the server, or its file system, takes no changes
-	Forbidden                    // the server may not do it, fs.ErrPermission
-	BadChunkSize                 // the server refuses the chunk size asked for
-	Unsupported                  // this server can't do it, errors.ErrUnsupported
-	Cancelled                    // a progress callback returned false
-	Changed                      // the source changed while it was transferred
-	Unreachable                  // no connection, or lost before the answer came
-	Timeout                      // the server was silent too long, os.ErrDeadlineExceeded
-	Denied                       // the server refused the token, fs.ErrPermission
-	InUse                        // the server serves another client alone
-	Corrupted                    // the server's bytes are not an answer to the request
+	Unknown       Code = iota + 1 // the server failed; Err has its message
+	NotFound                      // fs.ErrNotExist
+	Exists                        // fs.ErrExist
+	InvalidName                   // a name or a path the protocol can't carry, fs.ErrInvalid
+	NotAFile                      // a directory or a special file where a file is needed
+	NotDirectory                  // a file where a directory is needed
+	NotEmpty                      // a directory that still has entries
+	TooLarge                      // the server refuses a file of this size
+	NoSpace                       // the server's disk or a quota on it is full
+	ReadOnly                      // the server, or its file system, takes no changes
+	Forbidden                     // the server may not do it, fs.ErrPermission
+	BadChunkSize                  // the server refuses the chunk size asked for
+	Unsupported                   // this server can't do it, errors.ErrUnsupported
+	Cancelled                     // a progress callback returned false
+	Changed                       // the source changed while it was transferred
+	Unreachable                   // no connection, or lost before the answer came
+	Timeout                       // the server was silent too long, os.ErrDeadlineExceeded
+	Denied                        // the server refused the token, fs.ErrPermission
+	WrongKey                      // the server has another key than Options.PublicKey, fs.ErrPermission
+	NotEncrypted                  // the server does not encrypt, and Options.Plain is not set
+	EncryptedOnly                 // the server encrypts, and Options.Plain is set
+	InUse                         // the server serves another client alone
+	Corrupted                     // the server's bytes are not an answer to the request
 )
 
 var codeTexts = map[Code]string{
-	Unknown:      "the server failed",
-	NotFound:     "no such file or directory",
-	Exists:       "it exists already",
-	InvalidName:  "invalid name",
-	NotAFile:     "not a file",
-	NotDirectory: "not a directory",
-	NotEmpty:     "directory not empty",
-	TooLarge:     "the server refuses files of this size",
-	NoSpace:      "no space left on the server",
-	ReadOnly:     "the server takes no changes",
-	Forbidden:    "the server is not permitted to do it",
-	BadChunkSize: "the server refuses this chunk size",
-	Unsupported:  "not supported by this server",
-	Cancelled:    "cancelled",
-	Changed:      "the source changed during the transfer",
-	Unreachable:  "the server can't be reached",
-	Timeout:      "the server did not answer in time",
-	Denied:       "the server refused the token",
-	InUse:        "the server is in use",
-	Corrupted:    "the server's answer makes no sense",
+	Unknown:       "the server failed",
+	NotFound:      "no such file or directory",
+	Exists:        "it exists already",
+	InvalidName:   "invalid name",
+	NotAFile:      "not a file",
+	NotDirectory:  "not a directory",
+	NotEmpty:      "directory not empty",
+	TooLarge:      "the server refuses files of this size",
+	NoSpace:       "no space left on the server",
+	ReadOnly:      "the server takes no changes",
+	Forbidden:     "the server is not permitted to do it",
+	BadChunkSize:  "the server refuses this chunk size",
+	Unsupported:   "not supported by this server",
+	Cancelled:     "cancelled",
+	Changed:       "the source changed during the transfer",
+	Unreachable:   "the server can't be reached",
+	Timeout:       "the server did not answer in time",
+	Denied:        "the server refused the token",
+	WrongKey:      "the server has another key",
+	NotEncrypted:  "the server does not encrypt",
+	EncryptedOnly: "the server takes encrypted connections only",
+	InUse:         "the server is in use",
+	Corrupted:     "the server's answer makes no sense",
 }
 
 var codeEquals = map[Code]error{
@@ -76,9 +83,13 @@ var codeEquals = map[Code]error{
 	Unsupported: errors.ErrUnsupported,
 	Timeout:     os.ErrDeadlineExceeded,
 	Denied:      fs.ErrPermission,
+	WrongKey:    fs.ErrPermission,
 	Forbidden:   fs.ErrPermission,
 	Cancelled:   context.Canceled,
 }
+
+// serverCodes are the failures of the server or the link, whatever the path.
+var serverCodes = []Code{Unreachable, Timeout, Denied, WrongKey, NotEncrypted, EncryptedOnly, InUse, Corrupted}
 
 func (c Code) Error() string { return codeTexts[c] }
 
@@ -197,16 +208,17 @@ func lost(err error) *Error {
 }
 
 // undialled returns what a failed dial means.
-func undialled(err error) *Error {
+func (o *Options) undialled(err error) *Error {
 	var refused *zmtp.RefusedError
-	if errors.As(err, &refused) {
-		if by, ok := refused.InUse(); ok {
-			return &Error{Code: InUse, Err: errors.New(by)}
-		}
-		return &Error{Code: Denied}
-	}
 	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	switch {
+	case errors.As(err, &refused):
+		return o.refused(refused)
+	case errors.Is(err, zmtp.ErrPeerPlain):
+		return &Error{Code: NotEncrypted}
+	case errors.Is(err, zmtp.ErrPeerEncrypts):
+		return &Error{Code: EncryptedOnly}
+	case errors.As(err, &dns):
 		return &Error{Code: Unreachable, Err: errors.New(dns.Err)}
 	}
 	e := lost(err)
@@ -217,6 +229,18 @@ func undialled(err error) *Error {
 		return &Error{Code: Unreachable, Err: errors.New("it hung up at once")}
 	}
 	return e
+}
+
+// refused returns what the server's refusal of the handshake means. Where the key
+// was made of the token, it is the token that is wrong.
+func (o *Options) refused(err *zmtp.RefusedError) *Error {
+	if by, ok := err.InUse(); ok {
+		return &Error{Code: InUse, Err: errors.New(by)}
+	}
+	if err.Key() && o.PublicKey != "" {
+		return &Error{Code: WrongKey}
+	}
+	return &Error{Code: Denied}
 }
 
 // failure completes the error of an operation with what it was doing.
@@ -232,8 +256,7 @@ func (c *Client) failure(op, path string, err error) error {
 		return err
 	}
 	e.Op, e.Path = op, path
-	switch e.Code {
-	case Unreachable, Timeout, Denied, InUse, Corrupted:
+	if slices.Contains(serverCodes, e.Code) {
 		e.Path = c.opts.Address
 	}
 	return e

@@ -57,6 +57,7 @@ func (f *fake) dial(context.Context, string) (net.Conn, error) {
 // bytes that are no messages.
 func (f *fake) tapped(o Options, link chan<- net.Conn) Options {
 	o = f.options(o)
+	o.Plain = true
 	o.Dial = func(context.Context, string) (net.Conn, error) {
 		ours, theirs := bufferedPipe()
 		link <- theirs
@@ -69,7 +70,13 @@ func (f *fake) tapped(o Options, link chan<- net.Conn) Options {
 // serveOn serves one connection, until serve returns.
 func (f *fake) serveOn(theirs net.Conn, n int) {
 	f.running.Go(func() {
-		conn, err := zmtp.Server(theirs, &zmtp.Config{Token: "secret", Version: f.version, MaxMessage: 1 << 20, Admit: f.admit})
+		key, err := zmtp.TokenKey("secret")
+		if err != nil {
+			panic(err)
+		}
+		conn, err := zmtp.Server(theirs, &zmtp.Config{
+			Token: "secret", Key: key, Plain: true, Version: f.version, MaxMessage: 1 << 20, Admit: f.admit,
+		})
 		if err != nil {
 			return
 		}

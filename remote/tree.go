@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 )
 
 // UploadDirectory sends the local directory source and all in it to the path p,
@@ -110,8 +111,9 @@ func transferEach[E any](ctx context.Context, entries []E, transfer func(E) erro
 	return errors.Join(failed...)
 }
 
-// stops reports whether the transfer of a tree has to end with this error.
+// stops reports whether the transfer of a tree has to end with this error, which may
+// be several.
 func stops(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, Cancelled) || errors.Is(err, Unreachable) ||
-		errors.Is(err, Timeout) || errors.Is(err, Denied) || errors.Is(err, InUse)
+	return ctx.Err() != nil || errors.Is(err, Cancelled) ||
+		slices.ContainsFunc(serverCodes, func(c Code) bool { return errors.Is(err, c) })
 }

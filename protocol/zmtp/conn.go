@@ -1,16 +1,16 @@
 package zmtp
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
+
+	"github.com/remofile/remofile/protocol"
 )
 
 // Flags of a frame header (RFC 23).
@@ -21,15 +21,11 @@ const (
 )
 
 const (
-	maxFrames  = 8
-	maxCommand = 4 << 10
 	// keepBuffer is the largest receive buffer that outlives its message.
 	keepBuffer = 2 << 20
 	// copyLimit: up to so many bytes of a message leave in one buffer with
 	// the frame headers, the rest is written from where it is.
 	copyLimit = 64 << 10
-	// writePiece is what Config.WriteTimeout is for.
-	writePiece = 1 << 20
 )
 
 var (
@@ -45,29 +41,17 @@ var (
 // Conn is an authenticated connection that carries messages of several frames.
 // One goroutine may read and another one write at the same time.
 type Conn struct {
-	nc          net.Conn
+	link        *link
+	stream      net.Conn // over link: plain frames, whatever becomes of them beneath
 	peerVersion int
 	maxMessage  int
-	handshaking bool // its own deadline holds, not those of reads and writes
 
-	readTimeout atomic.Int64 // nanoseconds
-	interrupted atomic.Bool
-	r           *bufio.Reader // over timedReader
-	in          []byte        // the message that ReadMessage returned
-	frames      [][]byte      // its frames
+	header [9]byte
+	in     []byte   // the message that ReadMessage returned
+	frames [][]byte // its frames
 
-	writeTimeout time.Duration
-	wmu          sync.Mutex // guards out, and the order of what is written
-	out          []byte
-}
-
-func newConn(nc net.Conn, cfg *Config) *Conn {
-	c := &Conn{nc: nc, maxMessage: cfg.MaxMessage, writeTimeout: cfg.WriteTimeout}
-	if c.writeTimeout == 0 {
-		c.writeTimeout = 30 * time.Second
-	}
-	c.r = bufio.NewReaderSize(timedReader{c}, copyLimit)
-	return c
+	wmu sync.Mutex // guards out, and the order of what is written
+	out []byte
 }
 
 // PeerVersion returns the highest Remofile protocol that the peer announced, 0
@@ -75,51 +59,19 @@ func newConn(nc net.Conn, cfg *Config) *Conn {
 func (c *Conn) PeerVersion() int { return c.peerVersion }
 
 // RemoteAddr returns the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.link.RemoteAddr() }
 
 // Close closes the connection; blocked calls return.
-func (c *Conn) Close() error { return c.nc.Close() }
+func (c *Conn) Close() error { return c.link.Close() }
 
 // Interrupt makes ReadMessage return ErrInterrupted, now or when it is called
 // next, unless it has its message already. Messages can still be written.
-func (c *Conn) Interrupt() {
-	c.interrupted.Store(true)
-	c.nc.SetReadDeadline(time.Unix(1, 0))
-}
+func (c *Conn) Interrupt() { c.link.interrupt() }
 
 // SetReadTimeout sets the longest silence of the peer inside ReadMessage,
 // beginning now: any byte restarts it, and a ReadMessage that exceeds it fails
 // with a timeout. 0, as at the beginning, is none. Any goroutine may call it.
-func (c *Conn) SetReadTimeout(d time.Duration) {
-	c.readTimeout.Store(int64(d))
-	c.renewReadDeadline()
-}
-
-func (c *Conn) renewReadDeadline() {
-	var deadline time.Time
-	if d := time.Duration(c.readTimeout.Load()); d > 0 {
-		deadline = time.Now().Add(d)
-	}
-	c.nc.SetReadDeadline(deadline)
-	if c.interrupted.Load() {
-		c.nc.SetReadDeadline(time.Unix(1, 0))
-	}
-}
-
-// timedReader reads from the network with the read timeout renewed each time.
-type timedReader struct{ c *Conn }
-
-func (t timedReader) Read(p []byte) (int, error) {
-	c := t.c
-	if c.readTimeout.Load() > 0 {
-		c.renewReadDeadline()
-	}
-	n, err := c.nc.Read(p)
-	if err != nil && c.interrupted.Load() {
-		err = ErrInterrupted
-	}
-	return n, err
-}
+func (c *Conn) SetReadTimeout(d time.Duration) { c.link.setReadTimeout(d) }
 
 // ReadMessage returns the frames of the next message. They are valid until the
 // next call. PING is answered and other commands are ignored in passing. The
@@ -128,7 +80,7 @@ func (c *Conn) ReadMessage() ([][]byte, error) {
 	if cap(c.in) > keepBuffer {
 		c.in = nil
 	}
-	var sizes [maxFrames]int
+	var sizes [protocol.MaxFrames]int
 	in := c.in[:0]
 	for n := 0; ; {
 		flags, size, err := c.readHeader()
@@ -144,7 +96,7 @@ func (c *Conn) ReadMessage() ([][]byte, error) {
 			}
 			continue
 		}
-		if n == maxFrames || size > uint64(c.maxMessage-len(in)) {
+		if n == protocol.MaxFrames || size > uint64(c.maxMessage-len(in)) {
 			return nil, ErrTooLarge
 		}
 		if in, err = c.readBody(in, int(size)); err != nil {
@@ -170,23 +122,22 @@ func (c *Conn) split(sizes []int) [][]byte {
 	return c.frames
 }
 
+// readHeader reads the header of a frame. It has at least two bytes.
 func (c *Conn) readHeader() (flags byte, size uint64, err error) {
-	flags, err = c.r.ReadByte()
-	if err != nil {
+	if _, err := io.ReadFull(c.stream, c.header[:2]); err != nil {
 		return 0, 0, err
 	}
+	flags, size = c.header[0], uint64(c.header[1])
 	if flags&^(flagMore|flagLong|flagCommand) != 0 {
 		return 0, 0, errFrame
 	}
-	length := 1
 	if flags&flagLong != 0 {
-		length = 8
+		if _, err := io.ReadFull(c.stream, c.header[2:]); err != nil {
+			return 0, 0, unexpected(err)
+		}
+		size = binary.BigEndian.Uint64(c.header[1:])
 	}
-	var b [8]byte
-	if _, err := io.ReadFull(c.r, b[8-length:]); err != nil {
-		return 0, 0, unexpected(err)
-	}
-	return flags, binary.BigEndian.Uint64(b[:]), nil
+	return flags, size, nil
 }
 
 // readBody appends size bytes of the connection to in. The caller has checked
@@ -197,7 +148,7 @@ func (c *Conn) readBody(in []byte, size int) ([]byte, error) {
 		in = append(make([]byte, 0, start+size), in...)
 	}
 	in = in[:start+size]
-	_, err := io.ReadFull(c.r, in[start:])
+	_, err := io.ReadFull(c.stream, in[start:])
 	return in, unexpected(err)
 }
 
@@ -221,7 +172,7 @@ func (c *Conn) readCommand() (name string, body []byte, err error) {
 }
 
 func (c *Conn) readCommandBody(flags byte, size uint64) (name string, body []byte, err error) {
-	if flags&flagMore != 0 || size == 0 || size > maxCommand {
+	if flags&flagMore != 0 || size == 0 || size > protocol.MaxCommand {
 		return "", nil, errFrame
 	}
 	b, err := c.readBody(nil, int(size))
@@ -303,16 +254,12 @@ func (c *Conn) flushLocked() error {
 }
 
 func (c *Conn) write(b []byte) error {
-	for len(b) > 0 {
-		piece := b[:min(len(b), writePiece)]
-		if !c.handshaking {
-			c.nc.SetWriteDeadline(time.Now().Add(c.writeTimeout))
-		}
-		if _, err := c.nc.Write(piece); err != nil {
-			c.nc.Close()
-			return err
-		}
-		b = b[len(piece):]
+	if len(b) == 0 {
+		return nil
+	}
+	if _, err := c.stream.Write(b); err != nil {
+		c.link.Close()
+		return err
 	}
 	return nil
 }
@@ -320,23 +267,23 @@ func (c *Conn) write(b []byte) error {
 // handshakeConn is the connection as zmq4 sees it during the handshake: what it
 // writes is kept until it reads, so that a greeting or a READY leaves in one
 // piece.
-type handshakeConn struct{ *Conn }
+type handshakeConn struct {
+	net.Conn
+	c *Conn
+}
 
+// Read implements net.Conn.
 func (h handshakeConn) Read(p []byte) (int, error) {
-	if err := h.flush(); err != nil {
+	if err := h.c.flush(); err != nil {
 		return 0, err
 	}
-	return h.r.Read(p)
+	return h.Conn.Read(p)
 }
 
+// Write implements net.Conn.
 func (h handshakeConn) Write(p []byte) (int, error) {
-	h.wmu.Lock()
-	defer h.wmu.Unlock()
-	h.out = append(h.out, p...)
+	h.c.wmu.Lock()
+	defer h.c.wmu.Unlock()
+	h.c.out = append(h.c.out, p...)
 	return len(p), nil
 }
-
-func (h handshakeConn) LocalAddr() net.Addr                { return h.nc.LocalAddr() }
-func (h handshakeConn) SetDeadline(t time.Time) error      { return h.nc.SetDeadline(t) }
-func (h handshakeConn) SetReadDeadline(t time.Time) error  { return h.nc.SetReadDeadline(t) }
-func (h handshakeConn) SetWriteDeadline(t time.Time) error { return h.nc.SetWriteDeadline(t) }

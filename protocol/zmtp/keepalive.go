@@ -6,18 +6,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/remofile/remofile/protocol"
 )
 
-// A peer that has vanished without a word is noticed within deadTime, whether it owes
-// an acknowledgement (tcp(7), TCP_USER_TIMEOUT; by default the kernel tries for a
-// quarter of an hour) or nothing is under way (keep-alive).
-const (
-	deadTime        = 15 * time.Second
-	keepAlivePeriod = 5 * time.Second
-)
+const keepAlivePeriod = 5 * time.Second
 
-// watchPeer has the kernel end a TCP connection whose peer is dead. Other connections
-// stay as they are.
+// watchPeer has the kernel end a TCP connection whose peer is dead, within
+// protocol.DeadTime, whether it owes an acknowledgement (tcp(7), TCP_USER_TIMEOUT; by
+// default the kernel tries for a quarter of an hour) or nothing is under way
+// (keep-alive). Other connections stay as they are.
 func watchPeer(nc net.Conn) error {
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
@@ -27,7 +25,7 @@ func watchPeer(nc net.Conn) error {
 		Enable:   true,
 		Idle:     keepAlivePeriod,
 		Interval: keepAlivePeriod,
-		Count:    int(deadTime / keepAlivePeriod),
+		Count:    int(protocol.DeadTime / keepAlivePeriod),
 	})
 	if err != nil {
 		return err
@@ -37,7 +35,7 @@ func watchPeer(nc net.Conn) error {
 		return err
 	}
 	controlled := raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadTime.Milliseconds()))
+		err = unix.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(protocol.DeadTime.Milliseconds()))
 	})
 	if controlled != nil {
 		return controlled

@@ -9,8 +9,11 @@ import (
 
 var errMetadata = errors.New("malformed metadata")
 
+// nameChars are what the name of a property consists of (RFC 23).
+const nameChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+"
+
 // parseMetadata parses the properties of a READY (RFC 23: a name of 1 to 255
-// bytes behind its length, a value behind its length of four bytes). Keys are
+// bytes behind its length, a value behind its length of four bytes). Names are
 // returned in lower case, since ZMTP does not distinguish; one that comes twice is
 // an error.
 func parseMetadata(b []byte) (map[string]string, error) {
@@ -21,6 +24,9 @@ func parseMetadata(b []byte) (map[string]string, error) {
 			return nil, errMetadata
 		}
 		key := strings.ToLower(string(b[1 : 1+n]))
+		if strings.Trim(key, nameChars) != "" {
+			return nil, errMetadata
+		}
 		size := binary.BigEndian.Uint32(b[1+n:])
 		b = b[1+n+4:]
 		if uint64(size) > uint64(len(b)) {

@@ -1,30 +1,7 @@
-// Package zmtp turns a network connection into one that carries messages between
-// authenticated peers: handshake and framing over ZMTP 3 (RFC 23/ZMTP), one session
-// to a connection.
-//
-// The handshake is zmq4's, over a net.Conn of ours; a server is a ROUTER, a
-// client a DEALER. The token travels as the socket identity of the client's
-// READY, which the server checks before it sends its own. A peer that is turned
-// away gets an ERROR command whose reason is one of
-//
-//	token refused
-//	in use: <by whom and since when>
-//
-// Both sides put X-Remofile into their READY: the highest Remofile protocol that
-// they speak, in decimal. After the handshake the framing is ours, on reused
-// buffers.
-//
-// # Limits
-//
-//	handshake          HandshakeTimeout in all; a READY or ERROR of 4 KiB
-//	identity, token    1 to 255 bytes
-//	frames a message   8
-//	bytes a message    Config.MaxMessage, all frames together
-//	a command          4 KiB, not in pieces
-//	a vanished peer    noticed by the kernel within 15 s
 package zmtp
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -39,6 +16,7 @@ import (
 	"github.com/go-zeromq/zmq4"
 
 	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/zmtp/curve"
 )
 
 // Config is what both ends need to know. A Config may be shared by connections
@@ -47,14 +25,20 @@ type Config struct {
 	// Token is the secret: a server compares the peer's identity with it, a
 	// client sends it as its identity.
 	Token string
+	// Key is the key of CURVE: of a server its private key, of a client the
+	// public key of the server. TokenKey makes one of the token.
+	Key curve.Key
+	// Plain: a server takes connections without encryption, too; a client
+	// makes such a one, and sends the token in clear.
+	Plain bool
 	// Version is the highest Remofile protocol that this side speaks.
 	Version int
 	// MaxMessage bounds a received message in bytes, all its frames together.
 	MaxMessage int
-	// HandshakeTimeout bounds the whole handshake. 0 is 10 s.
+	// HandshakeTimeout bounds the whole handshake. 0 is protocol.HandshakeTimeout.
 	HandshakeTimeout time.Duration
 	// WriteTimeout is the longest time that sending 1 MiB, or a shorter
-	// message, may take. 0 is 30 s.
+	// message, may take. 0 is protocol.WriteTimeout.
 	WriteTimeout time.Duration
 	// Admit, on a server, is asked about a peer that knows the token, before
 	// it is told so. Its error is the "in use" that the peer reads.
@@ -70,8 +54,13 @@ func (e *RefusedError) Error() string { return e.Reason }
 
 const (
 	reasonToken = "token refused"
+	reasonKey   = "key refused"
 	inUsePrefix = "in use: "
 )
+
+// Key reports whether the client did not know the server's key: the one that is
+// derived from the token, or a private one.
+func (e *RefusedError) Key() bool { return e.Reason == reasonKey }
 
 // InUse returns who holds the server, if that is the reason.
 func (e *RefusedError) InUse() (by string, ok bool) {
@@ -82,7 +71,7 @@ func (e *RefusedError) InUse() (by string, ok bool) {
 // on, and is closed on an error.
 func Client(ctx context.Context, nc net.Conn, cfg *Config) (*Conn, error) {
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	c, err := open(nc, cfg, zmq4.Dealer, false)
+	c, err := open(nc, cfg, zmq4.Dealer)
 	if !stop() {
 		nc.Close()
 		return nil, context.Cause(ctx)
@@ -93,41 +82,81 @@ func Client(ctx context.Context, nc net.Conn, cfg *Config) (*Conn, error) {
 // Server does the server's handshake on nc, which belongs to the Conn from then
 // on, and is closed on an error.
 func Server(nc net.Conn, cfg *Config) (*Conn, error) {
-	return open(nc, cfg, zmq4.Router, true)
+	return open(nc, cfg, zmq4.Router)
 }
 
-func open(nc net.Conn, cfg *Config, kind zmq4.SocketType, server bool) (*Conn, error) {
-	identity := ""
-	if !server {
-		identity = cfg.Token
+// open does the handshake of either side within its time.
+func open(nc net.Conn, cfg *Config, kind zmq4.SocketType) (*Conn, error) {
+	timeout := cmp.Or(cfg.HandshakeTimeout, protocol.HandshakeTimeout)
+	l := &link{Conn: nc, writeTimeout: cmp.Or(cfg.WriteTimeout, protocol.WriteTimeout)}
+	c, err := (*Conn)(nil), watchPeer(nc)
+	if err == nil {
+		err = nc.SetDeadline(time.Now().Add(timeout))
 	}
-	timeout := cfg.HandshakeTimeout
-	if timeout == 0 {
-		timeout = 10 * time.Second
+	if err == nil {
+		c, err = shake(l, cfg, kind)
 	}
-	if err := watchPeer(nc); err != nil {
+	if err == nil {
+		err = l.establish()
+	}
+	if err != nil {
 		nc.Close()
 		return nil, err
 	}
-	c := newConn(nc, cfg)
-	c.handshaking = true
-	nc.SetDeadline(time.Now().Add(timeout))
+	return c, nil
+}
+
+func shake(l *link, cfg *Config, kind zmq4.SocketType) (*Conn, error) {
+	stream, err := secure(l, cfg, kind == zmq4.Router)
+	if err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	c := &Conn{link: l, stream: stream, maxMessage: cfg.MaxMessage}
 	h := &handshake{c: c, cfg: cfg}
-	if _, err := zmq4.Open(handshakeConn{c}, h, kind, zmq4.SocketIdentity(identity), server, nil); err != nil {
-		nc.Close()
-		if h.refused != nil {
-			return nil, h.refused
-		}
+	identity := ""
+	if kind == zmq4.Dealer {
+		identity = cfg.Token
+	}
+	_, err = zmq4.Open(handshakeConn{stream, c}, h, kind, zmq4.SocketIdentity(identity), kind == zmq4.Router, nil)
+	if err == nil {
+		err = c.flush()
+	}
+	switch {
+	case h.refused != nil:
+		return nil, h.refused
+	case errors.Is(err, curve.ErrMechanism):
+		return nil, ErrPeerPlain
+	case err != nil:
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
-	if err := c.flush(); err != nil {
-		nc.Close()
-		return nil, fmt.Errorf("handshake: %w", err)
-	}
-	nc.SetDeadline(time.Time{})
-	c.handshaking = false
 	c.peerVersion = h.peerVersion
 	return c, nil
+}
+
+// secure puts encryption between the link and the handshake, or nothing where the
+// connection is to be plain.
+func secure(l *link, cfg *Config, server bool) (net.Conn, error) {
+	config := &curve.Config{MaxFrame: cfg.MaxMessage}
+	if !server {
+		if cfg.Plain {
+			return greetPlain(l)
+		}
+		config.ServerKey = cfg.Key
+		return curve.Client(l, config), nil
+	}
+	config.PrivateKey = cfg.Key
+	greeted, mechanism, err := greetClient(l)
+	switch {
+	case err != nil:
+		return nil, err
+	case mechanism == mechanismNull && cfg.Plain:
+		return greeted, nil
+	case mechanism == mechanismCurve:
+		return curve.Server(greeted, config), nil
+	}
+	// What the peer reads is that this side encrypts; it has sent no token yet.
+	_, err = greeted.Write(greeting(mechanismCurve))
+	return nil, errors.Join(ErrPeerPlain, err)
 }
 
 // handshake is zmq4's NULL mechanism, with the token checked and the peer's
@@ -180,6 +209,9 @@ func (h *handshake) readReady() (map[string]string, error) {
 		return nil, err
 	}
 	name, body, err := h.c.readCommand()
+	if errors.Is(err, curve.ErrKey) {
+		return nil, h.refuse(reasonKey)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -11,11 +11,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/zmtp/curve"
 )
 
 // listen accepts one connection at a time and returns what the server's
 // handshake made of it.
-func listen(t *testing.T, cfg *Config) (address string, accepted <-chan acceptance) {
+func listen(t testing.TB, cfg *Config) (address string, accepted <-chan acceptance) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,7 +53,7 @@ func dial(ctx context.Context, address string, cfg *Config) (*Conn, error) {
 }
 
 // pair returns both ends of an authenticated connection.
-func pair(t *testing.T, client, server *Config) (c, s *Conn) {
+func pair(t testing.TB, client, server *Config) (c, s *Conn) {
 	t.Helper()
 	address, accepted := listen(t, server)
 	c, err := dial(context.Background(), address, client)
@@ -65,83 +68,119 @@ func pair(t *testing.T, client, server *Config) (c, s *Conn) {
 	return c, a.conn
 }
 
+// config returns the configuration of both sides: what differs between them is the
+// key, which configs sets.
 func config() *Config { return &Config{Token: "secret", Version: 1, MaxMessage: 1 << 20} }
 
-func TestHandshakeTellsTheVersions(t *testing.T) {
-	client := config()
-	client.Version = 3
-	c, s := pair(t, client, config())
-	if c.PeerVersion() != 1 || s.PeerVersion() != 3 {
-		t.Errorf("versions of the peers: %d and %d, want 1 and 3", c.PeerVersion(), s.PeerVersion())
+// configs returns the configurations of a client and a server.
+func configs(t testing.TB, plain bool) (client, server *Config) {
+	t.Helper()
+	client, server = config(), config()
+	client.Plain, server.Plain = plain, plain
+	if plain {
+		return client, server
 	}
+	var err error
+	if client.Key, server.Key, err = curve.GenerateKeys(); err != nil {
+		t.Fatal(err)
+	}
+	return client, server
+}
+
+// bothWays runs a test on plain connections and on encrypted ones.
+func bothWays(t *testing.T, test func(t *testing.T, client, server *Config)) {
+	for name, plain := range map[string]bool{"plain": true, "encrypted": false} {
+		t.Run(name, func(t *testing.T) {
+			client, server := configs(t, plain)
+			test(t, client, server)
+		})
+	}
+}
+
+func TestHandshakeTellsTheVersions(t *testing.T) {
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		client.Version = 3
+		c, s := pair(t, client, server)
+		if c.PeerVersion() != 1 || s.PeerVersion() != 3 {
+			t.Errorf("versions of the peers: %d and %d, want 1 and 3", c.PeerVersion(), s.PeerVersion())
+		}
+	})
 }
 
 func TestWrongTokenIsToldAtOnce(t *testing.T) {
-	address, accepted := listen(t, config())
-	for _, token := range []string{"Secret", "secret ", "s", strings.Repeat("x", 255)} {
-		cfg := config()
-		cfg.Token = token
-		_, err := dial(context.Background(), address, cfg)
-		var refused *RefusedError
-		if !errors.As(err, &refused) || refused.Reason != reasonToken {
-			t.Errorf("token %q: client's error %v", token, err)
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		address, accepted := listen(t, server)
+		for _, token := range []string{"Secret", "secret ", "s", strings.Repeat("x", 255)} {
+			cfg := *client
+			cfg.Token = token
+			_, err := dial(context.Background(), address, &cfg)
+			var refused *RefusedError
+			if !errors.As(err, &refused) || refused.Reason != reasonToken {
+				t.Errorf("token %q: client's error %v", token, err)
+			}
+			if a := <-accepted; !errors.As(a.err, &refused) {
+				t.Errorf("token %q: server's error %v", token, a.err)
+			}
 		}
-		if a := <-accepted; !errors.As(a.err, &refused) {
-			t.Errorf("token %q: server's error %v", token, a.err)
-		}
-	}
+	})
 }
 
 func TestAdmitRefusesWithItsReason(t *testing.T) {
-	cfg := config()
-	cfg.Admit = func(net.Addr) error { return errors.New("the lighthouse keeper") }
-	address, _ := listen(t, cfg)
-	_, err := dial(context.Background(), address, config())
-	var refused *RefusedError
-	if !errors.As(err, &refused) {
-		t.Fatal(err)
-	}
-	if by, ok := refused.InUse(); !ok || by != "the lighthouse keeper" {
-		t.Errorf("in use by %q, %v", by, ok)
-	}
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		server.Admit = func(net.Addr) error { return errors.New("the lighthouse keeper") }
+		address, _ := listen(t, server)
+		_, err := dial(context.Background(), address, client)
+		var refused *RefusedError
+		if !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		if by, ok := refused.InUse(); !ok || by != "the lighthouse keeper" {
+			t.Errorf("in use by %q, %v", by, ok)
+		}
+	})
 }
 
 func TestMessagesOfAllSizesBothWays(t *testing.T) {
-	c, s := pair(t, config(), config())
-	for _, size := range []int{0, 1, 255, 256, 8192, copyLimit - 3, copyLimit, 300_000, 1 << 20} {
-		body := bytes.Repeat([]byte{byte(size), 7}, size/2+1)[:size]
-		for _, way := range []struct{ from, to *Conn }{{c, s}, {s, c}} {
-			sent := make(chan error, 1)
-			go func() { sent <- way.from.WriteMessage(nil, body) }()
-			frames, err := way.to.ReadMessage()
-			if err != nil {
-				t.Fatalf("%d bytes: %v", size, err)
-			}
-			if err := <-sent; err != nil {
-				t.Fatal(err)
-			}
-			if len(frames) != 2 || len(frames[0]) != 0 || !bytes.Equal(frames[1], body) {
-				t.Fatalf("%d bytes: another message arrived", size)
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		c, s := pair(t, client, server)
+		for _, size := range []int{0, 1, 255, 256, 8192, copyLimit - 3, copyLimit, 300_000, 1 << 20} {
+			body := bytes.Repeat([]byte{byte(size), 7}, size/2+1)[:size]
+			for _, way := range []struct{ from, to *Conn }{{c, s}, {s, c}} {
+				sent := make(chan error, 1)
+				go func() { sent <- way.from.WriteMessage(nil, body) }()
+				frames, err := way.to.ReadMessage()
+				if err != nil {
+					t.Fatalf("%d bytes: %v", size, err)
+				}
+				if err := <-sent; err != nil {
+					t.Fatal(err)
+				}
+				if len(frames) != 2 || len(frames[0]) != 0 || !bytes.Equal(frames[1], body) {
+					t.Fatalf("%d bytes: another message arrived", size)
+				}
 			}
 		}
-	}
+	})
 }
 
 func TestMessageOverTheLimitIsRefused(t *testing.T) {
-	c, s := pair(t, config(), config())
-	go c.WriteMessage(make([]byte, 1<<19), make([]byte, 1<<19), []byte{1})
-	if _, err := s.ReadMessage(); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("error %v, want %v", err, ErrTooLarge)
-	}
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		c, s := pair(t, client, server)
+		go c.WriteMessage(make([]byte, 1<<19), make([]byte, 1<<19), []byte{1})
+		if _, err := s.ReadMessage(); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("error %v, want %v", err, ErrTooLarge)
+		}
+	})
 }
 
 func TestAnnouncedLengthIsNotAllocated(t *testing.T) {
+	client, server := configs(t, true)
 	for _, header := range []string{
 		"\x02\x40\x00\x00\x00\x00\x00\x00\x00", "\x02\xff\xff\xff\xff\xff\xff\xff\xff",
 		"\x06\x00\x00\x00\x10\x00\x00\x00\x00", "\x08\x00", "\x05\x05\x04PING",
 	} {
-		c, s := pair(t, config(), config())
-		if _, err := c.nc.Write([]byte(header)); err != nil {
+		c, s := pair(t, client, server)
+		if _, err := c.stream.Write([]byte(header)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.ReadMessage(); err == nil || err == io.EOF {
@@ -151,89 +190,101 @@ func TestAnnouncedLengthIsNotAllocated(t *testing.T) {
 }
 
 func TestTooManyFramesAreRefused(t *testing.T) {
-	c, s := pair(t, config(), config())
-	go c.nc.Write(bytes.Repeat([]byte{flagMore, 0}, maxFrames+1))
-	if _, err := s.ReadMessage(); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("error %v, want %v", err, ErrTooLarge)
-	}
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		c, s := pair(t, client, server)
+		go c.stream.Write(bytes.Repeat([]byte{flagMore, 0}, protocol.MaxFrames+1))
+		if _, err := s.ReadMessage(); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("error %v, want %v", err, ErrTooLarge)
+		}
+	})
 }
 
 func TestPingIsAnsweredWithItsContext(t *testing.T) {
-	c, s := pair(t, config(), config())
-	go s.ReadMessage()
-	if err := c.writeCommand("PING", []byte("\x00\x00context")); err != nil {
-		t.Fatal(err)
-	}
-	name, body, err := c.readCommand()
-	if err != nil || name != "PONG" || string(body) != "context" {
-		t.Errorf("%s %q, error %v", name, body, err)
-	}
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		c, s := pair(t, client, server)
+		go s.ReadMessage()
+		if err := c.writeCommand("PING", []byte("\x00\x00context")); err != nil {
+			t.Fatal(err)
+		}
+		name, body, err := c.readCommand()
+		if err != nil || name != "PONG" || string(body) != "context" {
+			t.Errorf("%s %q, error %v", name, body, err)
+		}
+	})
 }
 
 func TestEndOfTheConnectionIsEOF(t *testing.T) {
-	c, s := pair(t, config(), config())
-	c.Close()
-	if _, err := s.ReadMessage(); err != io.EOF {
-		t.Errorf("error %v, want EOF", err)
-	}
-	c, s = pair(t, config(), config())
-	c.nc.Write([]byte{flagMore, 0, 0})
-	c.Close()
-	if _, err := s.ReadMessage(); err != io.ErrUnexpectedEOF {
-		t.Errorf("error %v, want unexpected EOF", err)
-	}
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		c, s := pair(t, client, server)
+		c.Close()
+		if _, err := s.ReadMessage(); err != io.EOF {
+			t.Errorf("error %v, want EOF", err)
+		}
+		c, s = pair(t, client, server)
+		c.stream.Write([]byte{flagMore, 0, 0})
+		c.Close()
+		if _, err := s.ReadMessage(); err != io.ErrUnexpectedEOF {
+			t.Errorf("error %v, want unexpected EOF", err)
+		}
+	})
 }
 
 func TestInterruptEndsReadingOnly(t *testing.T) {
-	c, s := pair(t, config(), config())
-	s.SetReadTimeout(time.Hour)
-	ended := make(chan error)
-	go func() {
-		_, err := s.ReadMessage()
-		ended <- err
-	}()
-	s.Interrupt()
-	if err := <-ended; err != ErrInterrupted {
-		t.Errorf("error %v, want %v", err, ErrInterrupted)
-	}
-	if err := s.WriteMessage([]byte("goodbye")); err != nil {
-		t.Fatal(err)
-	}
-	if frames, err := c.ReadMessage(); err != nil || string(frames[0]) != "goodbye" {
-		t.Errorf("%q, error %v", frames, err)
-	}
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		c, s := pair(t, client, server)
+		s.SetReadTimeout(time.Hour)
+		ended := make(chan error)
+		go func() {
+			_, err := s.ReadMessage()
+			ended <- err
+		}()
+		s.Interrupt()
+		if err := <-ended; err != ErrInterrupted {
+			t.Errorf("error %v, want %v", err, ErrInterrupted)
+		}
+		if err := s.WriteMessage([]byte("goodbye")); err != nil {
+			t.Fatal(err)
+		}
+		if frames, err := c.ReadMessage(); err != nil || string(frames[0]) != "goodbye" {
+			t.Errorf("%q, error %v", frames, err)
+		}
+	})
 }
 
 func TestSilenceEndsReading(t *testing.T) {
-	c, _ := pair(t, config(), config())
-	c.SetReadTimeout(time.Millisecond)
-	_, err := c.ReadMessage()
-	var timeout net.Error
-	if !errors.As(err, &timeout) || !timeout.Timeout() {
-		t.Errorf("error %v, want a timeout", err)
-	}
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		c, _ := pair(t, client, server)
+		c.SetReadTimeout(time.Millisecond)
+		_, err := c.ReadMessage()
+		var timeout net.Error
+		if !errors.As(err, &timeout) || !timeout.Timeout() {
+			t.Errorf("error %v, want a timeout", err)
+		}
+	})
 }
 
 func TestHandshakeEndsWithItsContext(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		nc, err := l.Accept()
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			return
+			t.Fatal(err)
 		}
-		defer nc.Close()
-		io.ReadFull(nc, make([]byte, 64)) // the client's greeting; no answer
-		cancel()
-		nc.Read(make([]byte, 1))
-	}()
-	if _, err := dial(ctx, l.Addr().String(), config()); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want %v", err, context.Canceled)
-	}
+		defer l.Close()
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer nc.Close()
+			io.ReadFull(nc, make([]byte, 64)) // the client's greeting; no answer
+			cancel()
+			nc.Read(make([]byte, 1))
+		}()
+		if _, err := dial(ctx, l.Addr().String(), client); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want %v", err, context.Canceled)
+		}
+	})
 }
 
 func TestMetadataIsParsedStrictly(t *testing.T) {
@@ -250,7 +301,7 @@ func TestMetadataIsParsedStrictly(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"\x01a", "\x03ab", "\x00\x00\x00\x00\x00", "\x01a\xff\xff\xff\xff",
-		"\x01a\x00\x00\x00\x00\x01A\x00\x00\x00\x00",
+		"\x01a\x00\x00\x00\x00\x01A\x00\x00\x00\x00", "\x01\x00\x00\x00\x00\x00", "\x02\xc3\xa9\x00\x00\x00\x00",
 	} {
 		if m, err := parseMetadata([]byte(bad)); err == nil {
 			t.Errorf("%q is accepted as %q", bad, m)
@@ -258,22 +309,12 @@ func TestMetadataIsParsedStrictly(t *testing.T) {
 	}
 }
 
-func TestZ85(t *testing.T) {
-	// RFC 32: the test case.
-	if got := encodeZ85([]byte{0x86, 0x4F, 0xD2, 0x6F, 0xB5, 0x59, 0xF7, 0x5B}); got != "HelloWorld" {
-		t.Errorf("got %q, want HelloWorld", got)
-	}
-	public, private, err := GenerateKeys()
-	if err != nil || len(public) != 40 || len(private) != 40 || public == private {
-		t.Errorf("keys %q and %q, error %v", public, private, err)
-	}
-}
-
 // TestDeadPeersAreWatchedFor holds what the kernel was told.
 func TestDeadPeersAreWatchedFor(t *testing.T) {
-	c, s := pair(t, config(), config())
+	client, server := configs(t, true)
+	c, s := pair(t, client, server)
 	for _, conn := range []*Conn{c, s} {
-		raw, err := conn.nc.(*net.TCPConn).SyscallConn()
+		raw, err := conn.link.Conn.(*net.TCPConn).SyscallConn()
 		if err != nil {
 			t.Fatal(err)
 		}

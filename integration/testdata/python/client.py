@@ -7,6 +7,7 @@ import pickle
 import sys
 
 import zmq
+from encryption import encrypt_client
 from remofile_enums import Request
 
 PurePosixPath = pathlib.PurePosixPath
@@ -18,6 +19,7 @@ def main():
     socket.setsockopt(zmq.IDENTITY, token.encode())
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RCVTIMEO, 20000)
+    encrypt_client(socket, token)
     socket.connect(f"tcp://127.0.0.1:{port}")
 
     def ask(*request, protocol=pickle.DEFAULT_PROTOCOL):

@@ -9,6 +9,7 @@ import pickle
 import sys
 
 import zmq
+from encryption import encrypt_server
 from remofile_enums import Reason, Request, Response
 
 FORBIDDEN = set('<>:"/\\|?*')
@@ -142,6 +143,7 @@ class Server:
 def main():
     root, token = sys.argv[1:]
     socket = zmq.Context().socket(zmq.ROUTER)
+    encrypt_server(socket, token)
     print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)
     server = Server(root)
     while True:

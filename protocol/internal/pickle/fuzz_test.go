@@ -6,10 +6,12 @@ import (
 	"testing"
 	"testing/quick"
 
+	"github.com/remofile/remofile/protocol/internal/cost"
 	"github.com/remofile/remofile/protocol/internal/pickle"
 )
 
-// Decode never panics, and a value that can be written survives that.
+// Decode never panics, costs no more than its input allows, and a value that can be
+// written survives that.
 func FuzzDecode(f *testing.F) {
 	for _, g := range golden(f) {
 		f.Add(g.data)
@@ -18,7 +20,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("]\x94h\x00\x85a."))
 	f.Add(appendValue(nil, pickle.Dict{{"\xff", pickle.Tuple{"é\x80", math.NaN(), int64(1) << 40}}}))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		v, err := pickle.Decode(in, pickle.Limits{})
+		var v any
+		var err error
+		cost.Limit(t, 64<<10+256*uint64(len(in)), func() { v, err = pickle.Decode(in, pickle.Limits{}) })
 		if err != nil {
 			if _, ok := err.(*pickle.Error); !ok {
 				t.Fatalf("error of type %T", err)
