@@ -82,7 +82,7 @@ func (s *served) tryDial() (*zmtp.Conn, error) {
 }
 
 func handshake(nc net.Conn) (*zmtp.Conn, error) {
-	return zmtp.Client(context.Background(), nc, &zmtp.Config{Token: token, Version: 1, MaxMessage: 32 << 20})
+	return zmtp.Client(context.Background(), nc, &zmtp.Config{Token: token, Plain: true, Version: 1, MaxMessage: 32 << 20})
 }
 
 // send sends a message and returns the decoded response.

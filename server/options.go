@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/zmtp"
+	"github.com/remofile/remofile/protocol/zmtp/curve"
 )
 
 // Options configure a Server. Only Jail and Token are required.
@@ -15,6 +17,12 @@ type Options struct {
 	// Token is the secret of the clients, 1 to 255 bytes, the first of them
 	// not zero.
 	Token string
+	// PrivateKey is the server's CURVE key, 40 characters of Z85. With it, only
+	// clients that have the public key of it are served, encrypted. Without,
+	// the key is derived from the token, and clients that don't encrypt are
+	// served, too, unless EncryptedOnly is set.
+	PrivateKey    string
+	EncryptedOnly bool
 	// FileSizeLimit refuses uploads of so many bytes or more; 0 is 4 GiB.
 	FileSizeLimit int64
 	// MinChunkSize and MaxChunkSize bound the chunks of transfers, in bytes;
@@ -61,4 +69,19 @@ func (o *Options) complete() error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+// key returns the private key of the server.
+func (o *Options) key() (curve.Key, error) {
+	if o.PrivateKey == "" {
+		if !zmtp.StrongToken(o.Token) {
+			o.Logger.Warn("the token is weak: whoever records a connection can guess at it; use a generated one")
+		}
+		return zmtp.TokenKey(o.Token)
+	}
+	key, err := curve.ParseKey(o.PrivateKey)
+	if err != nil {
+		return curve.Key{}, fmt.Errorf("the private key: %w", err)
+	}
+	return key, nil
 }

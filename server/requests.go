@@ -85,9 +85,9 @@ func (s *session) listFiles(r *protocol.Request) error {
 // the sessions of a server can't fill its memory together. One that finds none waits
 // for listingTime.
 const (
-	longListing     = 256 << 10
-	maxLongListings = 4
-	listingTime     = 10 * time.Second
+	longListing     = protocol.LongListing
+	maxLongListings = protocol.MaxLongListings
+	listingTime     = protocol.ListingTimeout
 )
 
 // admitListing reports whether the listing under way, which has size bytes so far,

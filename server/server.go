@@ -14,16 +14,13 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/remofile/remofile/protocol"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
-
-// maxConnections bounds the connections of a server, sessions and those still in
-// the handshake together. One beyond it is closed at once.
-const maxConnections = 1024
 
 // ErrClosed is what Serve returns after Shutdown or Close.
 var ErrClosed = errors.New("server closed")
@@ -35,24 +32,29 @@ type Server struct {
 	log     *slog.Logger
 	jail    *jail
 	uploads *uploads
+	gate    *gate
 	closed  chan struct{} // closed by the first Shutdown or Close
 
 	longListings chan struct{} // holds one for each under way
 
 	running sync.WaitGroup // the goroutines of sessions
+	lastID  atomic.Uint64  // of a session
 
 	mu        sync.Mutex // guards what follows
 	closing   bool
 	listeners map[*net.Listener]struct{}
-	sessions  map[*session]struct{}
-	lastID    uint64   // of a session
-	holder    *session // the one client of an exclusive server, or nil
+	sessions  map[*session]struct{} // in the handshake, too
+	holder    *session              // the one client of an exclusive server, or nil
 }
 
 // New checks the options, opens the jail and removes from it what a killed server
 // left there. Close frees the jail.
 func New(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	key, err := o.key()
+	if err != nil {
 		return nil, err
 	}
 	j, err := openJail(o.Jail, o.Logger)
@@ -66,14 +68,17 @@ func New(o Options) (*Server, error) {
 		options: o,
 		zmtp: zmtp.Config{
 			Token:   o.Token,
+			Key:     key,
+			Plain:   o.PrivateKey == "" && !o.EncryptedOnly,
 			Version: 1,
 			// A chunk that is longer than agreed is to be answered, not
 			// to end the session.
-			MaxMessage: max(1<<20, o.MaxChunkSize) + protocol.MaxOverhead,
+			MaxMessage: max(protocol.MinMessageChunk, o.MaxChunkSize) + protocol.MaxOverhead,
 		},
 		log:     o.Logger,
 		jail:    j,
 		uploads: newUploads(j, o.StagingLimit),
+		gate:    newGate(protocol.MaxUnauthenticated, protocol.MaxSessions),
 		closed:  make(chan struct{}),
 
 		longListings: make(chan struct{}, maxLongListings),
@@ -100,6 +105,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	defer s.removeListener(&l)
 	var pause time.Duration
+	var failures warnings
 	for {
 		nc, err := l.Accept()
 		if err == nil {
@@ -116,7 +122,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return err
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		s.log.Warn("accept failed", "err", err, "dur", pause)
+		s.log.Log(context.Background(), failures.level(), "accept failed", "err", err, "dur", pause)
 		select {
 		case <-s.closed:
 			return ErrClosed
@@ -203,24 +209,26 @@ func (s *Server) removeListener(l *net.Listener) {
 // startSession starts the goroutine of a connection. It ends with the connection,
 // and Shutdown and Close wait for it.
 func (s *Server) startSession(nc net.Conn) {
+	sess := newSession(s, nc, s.lastID.Add(1))
+	s.gate.enter(sess)
+	if !s.addSession(sess) {
+		s.gate.leave(sess)
+		sess.cut()
+	}
+}
+
+func (s *Server) addSession(sess *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		nc.Close()
-		return
+		return false
 	}
-	if len(s.sessions) >= maxConnections {
-		s.log.Warn("too many connections", "peer", nc.RemoteAddr())
-		nc.Close()
-		return
-	}
-	s.lastID++
-	sess := newSession(s, nc, s.lastID)
 	s.sessions[sess] = struct{}{}
 	s.running.Go(func() {
 		defer s.removeSession(sess)
 		sess.run()
 	})
+	return true
 }
 
 func (s *Server) removeSession(sess *session) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -22,6 +23,7 @@ type session struct {
 	conn   *zmtp.Conn // nil before the end of the handshake; guarded by server.mu
 	id     uint64
 	peer   string
+	source netip.Addr // of the peer, see sourceOf
 	since  time.Time
 	ended  chan struct{} // closed when the server has forgotten it
 	life   context.Context
@@ -44,6 +46,7 @@ func newSession(s *Server, nc net.Conn, id uint64) *session {
 		nc:     nc,
 		id:     id,
 		peer:   peer,
+		source: sourceOf(nc.RemoteAddr()),
 		since:  time.Now(),
 		ended:  make(chan struct{}),
 		life:   life,
@@ -52,12 +55,15 @@ func newSession(s *Server, nc net.Conn, id uint64) *session {
 	}
 }
 
-// run serves the connection until it ends, and frees what the session held.
+// run serves the connection, which has entered the gate, until it ends, and frees
+// what the session held.
 func (s *session) run() {
 	defer s.end()
 	defer s.survive()
+	defer s.server.gate.leave(s)
 	conn, err := s.handshake()
 	if err != nil {
+		s.turnedAway(err)
 		return
 	}
 	defer conn.Close()
@@ -81,32 +87,65 @@ func (s *session) survive() {
 	}
 }
 
-// handshake authenticates the peer. It has logged the error that it returns.
+// handshake authenticates the peer, after the delay that the failures of its address
+// have earned it.
 func (s *session) handshake() (*zmtp.Conn, error) {
-	cfg := s.server.zmtp
-	if s.server.options.Exclusive {
-		cfg.Admit = func(net.Addr) error { return s.server.admit(s) }
+	delay := s.server.gate.delay(s.source)
+	if err := s.sleep(delay); err != nil {
+		return nil, err
 	}
+	cfg := s.server.zmtp
+	cfg.HandshakeTimeout = protocol.HandshakeTimeout - delay
+	cfg.Admit = func(net.Addr) error { return s.server.admit(s) }
 	conn, err := zmtp.Server(s.nc, &cfg)
 	if err == nil && !s.server.establish(s, conn) {
 		conn.Close()
 		return nil, ErrClosed
 	}
-	if _, refused := errors.AsType[*zmtp.RefusedError](err); refused {
-		s.log.Warn("handshake refused", "err", err)
-	} else if err != nil {
-		s.log.Debug("handshake failed", "err", err)
-	}
 	return conn, err
+}
+
+// sleep waits for d. That the connection was cut meanwhile is an error.
+func (s *session) sleep(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.life.Done():
+		return s.life.Err()
+	}
+}
+
+// turnedAway logs why the handshake failed. A wrong token or key has consequences for
+// the peer's address; that the server is in use, or the link lost, has none.
+func (s *session) turnedAway(err error) {
+	refused, ok := errors.AsType[*zmtp.RefusedError](err)
+	if !ok {
+		s.log.Debug("handshake failed", "err", err)
+	} else if _, inUse := refused.InUse(); inUse {
+		s.log.Info("session refused", "err", err)
+	} else {
+		s.server.gate.fail(s, err)
+	}
 }
 
 // admitTime is how long a client of an exclusive server waits for the one before
 // it, which may have hung up without the server having noticed yet.
 const admitTime = 250 * time.Millisecond
 
-// admit makes sess the one client of an exclusive server. The error tells the
-// peer who is that already.
+// admit takes sess, whose peer knows the token, for a client. The error tells the peer
+// why that can't be.
 func (s *Server) admit(sess *session) error {
+	if err := s.gate.admit(sess); err != nil || !s.options.Exclusive {
+		return err
+	}
+	return s.admitAlone(sess)
+}
+
+// admitAlone makes sess the one client of an exclusive server. The error tells the
+// peer who is that already.
+func (s *Server) admitAlone(sess *session) error {
 	patience := time.NewTimer(admitTime)
 	defer patience.Stop()
 	for {
@@ -143,7 +182,7 @@ func (s *Server) establish(sess *session, conn *zmtp.Conn) bool {
 // interrupt ends the session after the request under way; server.mu is held.
 func (s *session) interrupt() {
 	if s.conn == nil {
-		s.nc.Close()
+		s.cut()
 		return
 	}
 	s.conn.Interrupt()

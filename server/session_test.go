@@ -120,7 +120,7 @@ func TestInvalidChunkCancelsTheUpload(t *testing.T) {
 		"a byte short":   chunk(511),
 		"a byte long":    chunk(513),
 		"the whole file": chunk(kilo),
-		"1 MiB":          chunk(1 << 20),
+		"64 KiB":         chunk(protocol.MinMessageChunk),
 		"not bytes":      malformed,
 	} {
 		c.want(protocol.TransferAccepted, uploadRequest("f"))
@@ -139,6 +139,28 @@ func TestInvalidChunkCancelsTheUpload(t *testing.T) {
 	}
 	if got := c.names("/"); got != "" {
 		t.Errorf("the jail holds %q", got)
+	}
+}
+
+// TestMessagesThatAreTooLongEndTheirSession: a chunk that is longer than allowed is
+// answered as long as it fits the room that a message has.
+func TestMessagesThatAreTooLongEndTheirSession(t *testing.T) {
+	for _, allowed := range []int{0, 1 << 20} {
+		s := serve(t, Options{MaxChunkSize: allowed})
+		room := max(allowed, protocol.MinMessageChunk) + protocol.MaxOverhead
+		c, other := s.dial(), s.dial()
+		c.want(protocol.TransferAccepted, uploadRequest("f"))
+		c.want(protocol.BadRequest, chunkRequest(make([]byte, room-100)))
+		r := chunkRequest(make([]byte, room))
+		// Writing fails as well where the server has hung up already.
+		err := c.conn.WriteMessage(nil, protocol.AppendRequest(nil, &r))
+		if err == nil {
+			_, err = c.conn.ReadMessage()
+		}
+		if err == nil {
+			t.Errorf("where chunks may have %d bytes, one of %d is answered", allowed, room)
+		}
+		other.want(protocol.FilesListed, protocol.Request{Type: protocol.ListFiles, Directory: "/"})
 	}
 }
 

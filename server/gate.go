@@ -1,0 +1,232 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/remofile/remofile/protocol"
+)
+
+// gate bounds what strangers can cost, so that they never keep out those that know
+// the token. A connection is a stranger from enter on, until admit makes a session
+// of it or it leaves.
+type gate struct {
+	maxStrangers int
+	maxSessions  int
+
+	mu        sync.Mutex                // guards what follows; no other lock is taken under it
+	strangers map[netip.Addr][]*session // by source, the oldest first
+	count     int                       // of strangers
+	sessions  map[*session]struct{}     // each has a place
+	failures  map[netip.Addr]tally      // wrong tokens and keys, by source
+	full      bool                      // the last one that entered displaced another
+
+	refusals, evictions warnings
+}
+
+func newGate(maxStrangers, maxSessions int) *gate {
+	return &gate{
+		maxStrangers: maxStrangers,
+		maxSessions:  maxSessions,
+		strangers:    make(map[netip.Addr][]*session),
+		sessions:     make(map[*session]struct{}),
+		failures:     make(map[netip.Addr]tally),
+	}
+}
+
+// sourceOf returns what peers are told apart by: an IPv4 address, or the /64 of an
+// IPv6 one, since a host has all addresses in that. Peers without an IP address have
+// the zero Addr in common.
+func sourceOf(peer net.Addr) netip.Addr {
+	tcp, ok := peer.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	addr := tcp.AddrPort().Addr().Unmap()
+	if addr.Is6() {
+		// A prefix of 64 bits fits an IPv6 address: there is no error.
+		network, _ := addr.Prefix(64)
+		return network.Addr()
+	}
+	return addr
+}
+
+// enter counts s as a stranger. Where that makes too many, another one is closed.
+func (g *gate) enter(s *session) {
+	displaced, level := g.place(s)
+	if displaced == nil {
+		return
+	}
+	displaced.log.Log(context.Background(), level,
+		"too many connections in the handshake, the oldest of its address is closed")
+	displaced.cut()
+}
+
+// place counts s and returns the stranger that is no longer counted instead, or nil.
+// That there is no room is worth a warning once.
+func (g *gate) place(s *session) (displaced *session, level slog.Level) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	wasFull := g.full
+	g.full = g.count >= g.maxStrangers
+	level = slog.LevelDebug
+	if g.full {
+		displaced = g.oldest()
+		g.forget(displaced)
+		if !wasFull {
+			level = g.evictions.level()
+		}
+	}
+	g.strangers[s.source] = append(g.strangers[s.source], s)
+	g.count++
+	return displaced, level
+}
+
+// oldest returns the stranger that has to go for another one: the oldest of the source
+// that has most of them. g.mu is held.
+func (g *gate) oldest() *session {
+	var most []*session
+	for _, of := range g.strangers {
+		if len(of) > len(most) || len(of) == len(most) && of[0].id < most[0].id {
+			most = of
+		}
+	}
+	return most[0]
+}
+
+// forget no longer counts s as a stranger; g.mu is held.
+func (g *gate) forget(s *session) {
+	of := g.strangers[s.source]
+	i := slices.Index(of, s)
+	if i < 0 {
+		return
+	}
+	if of = slices.Delete(of, i, i+1); len(of) == 0 {
+		delete(g.strangers, s.source)
+	} else {
+		g.strangers[s.source] = of
+	}
+	g.count--
+}
+
+// admit gives s, whose peer knows the token, a place among the sessions. The error
+// tells the peer that there is none.
+func (g *gate) admit(s *session) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.sessions) >= g.maxSessions {
+		return fmt.Errorf("all %d sessions are taken", g.maxSessions)
+	}
+	g.forget(s)
+	g.sessions[s] = struct{}{}
+	return nil
+}
+
+// leave frees what s holds, whatever has become of it.
+func (g *gate) leave(s *session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forget(s)
+	delete(g.sessions, s)
+}
+
+// delay returns how long a connection from source waits before its handshake begins.
+func (g *gate) delay(source netip.Addr) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.failures[source]
+	further := t.count(protocol.ForgiveTime) - protocol.FreeFailures
+	return time.Duration(max(further, 0)) * protocol.DelayStep
+}
+
+// maxFailures is how many of a source are counted: those that bring the longest delay.
+const maxFailures = protocol.FreeFailures + int(protocol.MaxDelay/protocol.DelayStep)
+
+// fail counts the wrong token or key of s, and logs the error.
+func (g *gate) fail(s *session, err error) {
+	failures, level := g.countFailure(s.source)
+	message := "handshake refused"
+	if failures > protocol.FreeFailures {
+		message = "handshake refused, the next one from its address is delayed"
+	}
+	s.log.Log(context.Background(), level, message, "err", err)
+}
+
+// countFailure returns how many failures of source are not forgiven. Those that cost
+// it nothing are worth a warning, and so is the first one that does.
+func (g *gate) countFailure(source netip.Addr) (failures int, level slog.Level) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t, known := g.failures[source]
+	if !known && len(g.failures) >= protocol.MaxAddresses {
+		delete(g.failures, g.soonestForgiven())
+	}
+	failures = t.add(protocol.ForgiveTime, maxFailures)
+	g.failures[source] = t
+	if failures > protocol.FreeFailures+1 {
+		return failures, slog.LevelDebug
+	}
+	return failures, g.refusals.level()
+}
+
+// soonestForgiven returns the source whose failures are forgiven first, or have been
+// already; g.mu is held.
+func (g *gate) soonestForgiven() (soonest netip.Addr) {
+	var first time.Time
+	for source, t := range g.failures {
+		if first.IsZero() || t.end.Before(first) {
+			soonest, first = source, t.end
+		}
+	}
+	return soonest
+}
+
+// tally counts events, of which one is forgotten each period.
+type tally struct {
+	end time.Time // when all are forgotten
+}
+
+// count returns how many are not forgotten.
+func (t *tally) count(period time.Duration) int {
+	return max(0, int((time.Until(t.end)+period-1)/period))
+}
+
+// add counts one more, up to limit, and returns the count.
+func (t *tally) add(period time.Duration, limit int) int {
+	n := t.count(period)
+	if n == 0 {
+		t.end = time.Now()
+	}
+	if n < limit {
+		t.end = t.end.Add(period)
+		n++
+	}
+	return n
+}
+
+// Warnings of what strangers can cause again and again: so many, and then one each
+// period. The rest is for debugging.
+const (
+	maxWarnings   = 32
+	warningPeriod = time.Minute
+)
+
+// warnings counts those of one kind.
+type warnings struct {
+	tally
+}
+
+// level returns the level of the next message.
+func (w *warnings) level() slog.Level {
+	if w.count(warningPeriod) >= maxWarnings {
+		return slog.LevelDebug
+	}
+	w.add(warningPeriod, maxWarnings)
+	return slog.LevelWarn
+}
