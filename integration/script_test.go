@@ -42,6 +42,7 @@ const patience = 30 * time.Second
 //	        REMOFILE_TOKEN
 //	hold    connects to the server and stays, until the script ends
 //	mute    sets REMOFILE_HOSTNAME and REMOFILE_PORT to a server that never answers
+//	null    the same to one that offers no encryption, and hears the rest in silence
 func TestScripts(t *testing.T) {
 	bin := buildRmf(t)
 	testscript.Run(t, testscript.Params{
@@ -62,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"serve":  cmdServe,
 			"hold":   cmdHold,
 			"mute":   cmdMute,
+			"null":   cmdNull,
 		},
 	})
 }
@@ -171,7 +173,8 @@ func begin(ts *testscript.TestScript, name, pattern string, args ...string) *pro
 		p.cmd = exec.Command(filepath.Join(s.bin, "rmf"), args[1:]...)
 	}
 	p.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "REMOFILE_HOSTNAME", "REMOFILE_PORT", "REMOFILE_TOKEN"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "REMOFILE_HOSTNAME", "REMOFILE_PORT", "REMOFILE_TOKEN",
+		"REMOFILE_PUBLIC_KEY", "REMOFILE_PRIVATE_KEY", "REMOFILE_PLAIN"} {
 		p.cmd.Env = append(p.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
@@ -266,12 +269,32 @@ func cmdHold(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { c.Close() })
 }
 
-func cmdMute(ts *testscript.TestScript, neg bool, args []string) {
+func cmdMute(ts *testscript.TestScript, neg bool, args []string) { listenForScript(ts) }
+
+func cmdNull(ts *testscript.TestScript, neg bool, args []string) {
+	l := listenForScript(ts)
+	go func() { // ends with the listener, which ends with the script
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer nc.Close()
+			greeting := make([]byte, 64) // RFC 23/ZMTP
+			copy(greeting, "\xff\x00\x00\x00\x00\x00\x00\x00\x00\x7f\x03\x00NULL")
+			nc.Write(greeting)
+		}
+	}()
+}
+
+// listenForScript sets the variables of a client of the returned listener.
+func listenForScript(ts *testscript.TestScript) net.Listener {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
 	setServer(ts, l.Addr().String())
-	ts.Setenv("REMOFILE_TOKEN", "anything")
+	ts.Setenv("REMOFILE_TOKEN", token)
+	return l
 }
 
 // lockedBuffer is a buffer that a process fills while a test reads it.

@@ -25,16 +25,19 @@ func parse(t *testing.T, args ...string) (*cli, *kong.Context) {
 	return c, command
 }
 
+// hyphenKey is a key that begins as a flag does.
+var hyphenKey = "-" + strings.Repeat("a", 39)
+
 // TestAgain holds that the process in the background gets the very same command,
 // and no secret on its command line.
 func TestAgain(t *testing.T) {
 	for _, args := range [][]string{
 		{"start", "/srv/music"},
 		{"start", "--address=::1", "--file-size-limit=1", "--staging-limit=2", "--min-chunk-size=3", "--max-chunk-size=4",
-			"--read-only", "--exclusive", "--log-level=debug", "--log-format=json", "--pidfile=/run/x", "/srv/music", "0", "secret"},
+			"--private-key", hyphenKey, "--encrypted-only", "--read-only", "--exclusive", "--log-level=debug", "--log-format=json", "--pidfile=/run/x", "/srv/music", "0", "secret"},
 		{"start", "--", "-d", "0", "secret"},
 		{"mount", "/mnt"},
-		{"mount", "-o", "ro,allow_other", "--hostname=host", "--port=1", "--token=secret", "--plain=false", "-t", "5", "/music", "/mnt"},
+		{"mount", "-o", "ro,allow_other", "--hostname=host", "--port=1", "--token=secret", "--plain=false", "--public-key", hyphenKey, "-t", "5", "/music", "/mnt"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			clearEnvironment(t)
@@ -53,8 +56,10 @@ func TestAgain(t *testing.T) {
 			if !reflect.DeepEqual(got.Mount, want.Mount) && args[0] == "mount" {
 				t.Errorf("%q with %q is\n%+v, want\n%+v", args, env, got.Mount, want.Mount)
 			}
-			if slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, "secret") }) {
-				t.Errorf("%q has the token", args)
+			if slices.ContainsFunc(args, func(arg string) bool {
+				return strings.Contains(arg, "secret") || strings.Contains(arg, hyphenKey)
+			}) {
+				t.Errorf("%q has the token or the key", args)
 			}
 		})
 	}

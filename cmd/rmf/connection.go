@@ -16,12 +16,12 @@ import (
 
 // connection is what every client command has: how to reach the server.
 type connection struct {
-	Hostname  string `env:"REMOFILE_HOSTNAME" placeholder:"HOST" group:"Server:" help:"Host name or address of the server."`
-	Port      string `env:"REMOFILE_PORT" default:"6768" placeholder:"PORT" group:"Server:" help:"Port of the server (${default})."`
-	Token     string `env:"REMOFILE_TOKEN" placeholder:"TOKEN" group:"Server:" help:"Token of the server."`
-	PublicKey string `env:"REMOFILE_PUBLIC_KEY" placeholder:"KEY" group:"Server:" help:"Public key of the server. This version can't encrypt and refuses it."`
-	Plain     bool   `env:"REMOFILE_PLAIN" group:"Server:" help:"Don't encrypt. No connection of this version is encrypted; the flag keeps a script valid for when they are."`
-	Timeout   int64  `short:"t" default:"3600" placeholder:"MS" group:"Server:" help:"Longest silence of the server, in milliseconds (${default})."`
+	Hostname  string  `env:"REMOFILE_HOSTNAME" placeholder:"HOST" group:"Server:" help:"Host name or address of the server."`
+	Port      string  `env:"REMOFILE_PORT" default:"6768" placeholder:"PORT" group:"Server:" help:"Port of the server (${default})."`
+	Token     string  `env:"REMOFILE_TOKEN" placeholder:"TOKEN" group:"Server:" help:"Token of the server."`
+	PublicKey keyText `env:"REMOFILE_PUBLIC_KEY" placeholder:"KEY" group:"Server:" help:"Public key of the server, where it has a private key."`
+	Plain     bool    `env:"REMOFILE_PLAIN" group:"Server:" help:"Don't encrypt: send the token and all data in clear, as a Python server needs it."`
+	Timeout   int64   `short:"t" default:"3600" placeholder:"MS" group:"Server:" help:"Longest silence of the server, in milliseconds (${default})."`
 }
 
 // options checks the flags and variables.
@@ -37,7 +37,7 @@ func (c *connection) options() (remote.Options, error) {
 		return remote.Options{}, usage("not set: "+strings.Join(missing, ", "),
 			"set REMOFILE_HOSTNAME, REMOFILE_TOKEN and, unless it is 6768, REMOFILE_PORT, or give --hostname, --token, --port")
 	}
-	if err := noKey("REMOFILE_PUBLIC_KEY", c.PublicKey); err != nil {
+	if err := c.checkEncryption(); err != nil {
 		return remote.Options{}, err
 	}
 	if !remote.ValidToken(c.Token) {
@@ -51,27 +51,46 @@ func (c *connection) options() (remote.Options, error) {
 			c.Timeout, math.MaxInt32), "")
 	}
 	return remote.Options{
-		Address: joinHostPort(c.Hostname, c.Port),
-		Token:   c.Token,
-		Timeout: time.Duration(c.Timeout) * time.Millisecond,
+		Address:   joinHostPort(c.Hostname, c.Port),
+		Token:     c.Token,
+		PublicKey: string(c.PublicKey),
+		Plain:     c.Plain,
+		Timeout:   time.Duration(c.Timeout) * time.Millisecond,
 	}, nil
 }
 
+// checkEncryption refuses a bad key, and one that would not be used.
+func (c *connection) checkEncryption() error {
+	if c.PublicKey == "" {
+		return nil
+	}
+	if c.Plain {
+		return usage("--public-key and --plain (REMOFILE_PLAIN) can't both be given",
+			"leave out --plain: a server whose public key you have encrypts")
+	}
+	if err := remote.CheckPublicKey(string(c.PublicKey)); err != nil {
+		return usage(err.Error(), "REMOFILE_PUBLIC_KEY takes the public key that rmf generate-keys prints, in single quotes")
+	}
+	return nil
+}
+
+// warn tells of a token that encrypts the connection and can be guessed.
+func (c *connection) warn(out *output) {
+	if c.Plain || c.PublicKey != "" || remote.StrongToken(c.Token) {
+		return
+	}
+	out.notef("warning: the token is weak: whoever records the connection can try tokens on it; " +
+		"use one of rmf generate-token, or keys of rmf generate-keys")
+}
+
 // dial connects to the server. The caller closes the client.
-func (c *connection) dial(ctx context.Context) (*remote.Client, error) {
+func (c *connection) dial(ctx context.Context, out *output) (*remote.Client, error) {
 	o, err := c.options()
 	if err != nil {
 		return nil, err
 	}
+	c.warn(out)
 	return remote.Dial(ctx, o)
-}
-
-// noKey refuses a key, which the user believes to encrypt.
-func noKey(variable, key string) error {
-	if key == "" {
-		return nil
-	}
-	return usage("this version can't encrypt yet, but a key is set", "unset "+variable+" where a plain connection will do")
 }
 
 // checkPort refuses what is no port, or one below lowest.

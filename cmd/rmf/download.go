@@ -35,7 +35,7 @@ func (c *downloadCommand) Run(ctx context.Context, out *output) error {
 	if err := checkLocalDirectory(destination); err != nil {
 		return withDestinationHint(err)
 	}
-	client, err := c.dial(ctx)
+	client, err := c.dial(ctx, out)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ const (
 	exitFailed      = 1 // refused, not found, no space, interrupted, port in use ...
 	exitUsage       = 2 // wrong usage or environment: arguments, variables, local directories to serve or to mount on
 	exitUnreachable = 3 // no connection to the server, or no answer in time
-	exitDenied      = 4 // the server refused the token
+	exitDenied      = 4 // the server refused the token or the key, or one side encrypts and the other doesn't
 	exitInUse       = 5 // the server serves another client alone
 )
 
@@ -151,7 +151,13 @@ func statusOf(code remote.Code) (status int, hint string) {
 	case remote.Timeout:
 		return exitUnreachable, "--timeout sets how long the server may be silent"
 	case remote.Denied:
-		return exitDenied, "REMOFILE_TOKEN must be the token that the server was started with"
+		return exitDenied, "REMOFILE_TOKEN must be the token that the server was started with; one with a private key needs REMOFILE_PUBLIC_KEY, too"
+	case remote.WrongKey:
+		return exitDenied, "REMOFILE_PUBLIC_KEY must be the public key that belongs to the server's private key; ask who runs the server"
+	case remote.NotEncrypted:
+		return exitDenied, "only a Python server needs --plain (REMOFILE_PLAIN=1), which sends the token and all data in clear; any other one encrypts, unless somebody is in between"
+	case remote.EncryptedOnly:
+		return exitDenied, "leave out --plain (REMOFILE_PLAIN)"
 	case remote.InUse:
 		return exitInUse, "the server takes one client at a time: try again later"
 	case remote.Unsupported:

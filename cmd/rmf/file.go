@@ -17,8 +17,8 @@ func (*fileCommand) Help() string {
 	rmf file notes.txt /documents`
 }
 
-func (c *fileCommand) Run(ctx context.Context) error {
-	return c.create(ctx, (*remote.Client).CreateFile, false)
+func (c *fileCommand) Run(ctx context.Context, out *output) error {
+	return c.create(ctx, out, (*remote.Client).CreateFile, false)
 }
 
 // creation has the flags and arguments of file and folder.
@@ -31,12 +31,12 @@ type creation struct {
 
 // create makes a file or a directory by the given method. With -u one of the same
 // kind that exists will do.
-func (c *creation) create(ctx context.Context, method func(*remote.Client, context.Context, string) error, directory bool) error {
+func (c *creation) create(ctx context.Context, out *output, method func(*remote.Client, context.Context, string) error, directory bool) error {
 	path, err := inDirectory(c.Name, c.Directory)
 	if err != nil {
 		return err
 	}
-	client, err := c.dial(ctx)
+	client, err := c.dial(ctx, out)
 	if err != nil {
 		return err
 	}

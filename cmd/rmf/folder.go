@@ -16,6 +16,6 @@ func (*folderCommand) Help() string {
 	rmf folder music /`
 }
 
-func (c *folderCommand) Run(ctx context.Context) error {
-	return c.create(ctx, (*remote.Client).MakeDirectory, true)
+func (c *folderCommand) Run(ctx context.Context, out *output) error {
+	return c.create(ctx, out, (*remote.Client).MakeDirectory, true)
 }

@@ -5,12 +5,18 @@ import "github.com/remofile/remofile/server"
 type generateKeysCommand struct{}
 
 func (*generateKeysCommand) Help() string {
-	return `The keys are a CURVE key pair, 40 characters of Z85 each. This version can't use
-them yet.
+	return `The keys are a CURVE key pair, 40 characters of Z85 each. The private key is for the
+server alone (--private-key or REMOFILE_PRIVATE_KEY of run and start, which also take
+the file with both), the public key for all of its clients (--public-key or
+REMOFILE_PUBLIC_KEY): a connection is then encrypted with these and not with the token,
+and nobody who only knows the token can play the server. In a shell a key needs single
+quotes.
 
 Example:
 
-	rmf generate-keys > keys.txt`
+	(umask 077; rmf generate-keys > keys.txt)
+	rmf run --private-key @keys.txt /srv/music
+	rmf list --public-key "$(sed -n 's/^public key: //p' keys.txt)"`
 }
 
 func (*generateKeysCommand) Run(out *output) error {
@@ -18,5 +24,5 @@ func (*generateKeysCommand) Run(out *output) error {
 	if err != nil {
 		return err
 	}
-	return out.printf("public key: %s\nprivate key: %s\n", public, private)
+	return out.printf(publicKeyLabel+"%s\n"+privateKeyLabel+"%s\n", public, private)
 }

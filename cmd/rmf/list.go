@@ -35,7 +35,7 @@ func (c *listCommand) Run(ctx context.Context, out *output) error {
 	if err := checkRemote(c.Directory); err != nil {
 		return err
 	}
-	client, err := c.dial(ctx)
+	client, err := c.dial(ctx, out)
 	if err != nil {
 		return err
 	}

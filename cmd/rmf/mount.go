@@ -55,8 +55,11 @@ func (c *mountCommand) Run(ctx context.Context, out *output, command *kong.Conte
 	if err != nil {
 		return err
 	}
-	if !c.Foreground && !c.Detached {
-		return detach(ctx, command)
+	if !c.Detached {
+		c.warn(out)
+		if !c.Foreground {
+			return detach(ctx, command)
+		}
 	}
 	m := mounting{out: out, dial: dial, directory: c.Paths[0], mountpoint: c.Paths[1], options: o}
 	m.options.FsName = dial.Address + ":" + m.directory
@@ -148,7 +151,8 @@ func (m *mounting) run(ctx context.Context, ready func() error) error {
 	signal.Ignore(syscall.SIGPIPE)
 	defer holdSignals()()
 
-	m.dial.Logger = m.options.Logger
+	// The client has no log: all that it would warn of is a weak token, which has
+	// been told in a line of its own, before the process went to the background.
 	client, err := remote.Dial(ctx, m.dial)
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	iofs "io/fs"
 	"math"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,14 +36,17 @@ func serveJail(ctx context.Context, out *output, jail, mountpoint string, o fs.O
 	if err != nil {
 		return asUsage(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return errors.Join(err, s.Close())
-	}
 	o.FsName = source
+	l := listenInProcess()
 	m := mounting{
-		out:        out,
-		dial:       remote.Options{Address: l.Addr().String(), Token: token, ChunkSize: localChunkSize},
+		out: out,
+		dial: remote.Options{
+			Address:   "localhost:0", // in messages only
+			Token:     token,
+			Plain:     true, // nothing leaves the process
+			Dial:      l.Dial,
+			ChunkSize: localChunkSize,
+		},
 		directory:  "/",
 		mountpoint: mountpoint,
 		options:    o,

@@ -20,12 +20,12 @@ func (*removeCommand) Help() string {
 	rmf remove -r /documents/old`
 }
 
-func (c *removeCommand) Run(ctx context.Context) error {
+func (c *removeCommand) Run(ctx context.Context, out *output) error {
 	path, err := c.path()
 	if err != nil {
 		return err
 	}
-	client, err := c.dial(ctx)
+	client, err := c.dial(ctx, out)
 	if err != nil {
 		return err
 	}

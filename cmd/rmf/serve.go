@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -19,15 +18,17 @@ const shutdownTime = 5 * time.Second
 
 // serverFlags are the flags and arguments of run and start.
 type serverFlags struct {
-	Address       string `placeholder:"ADDRESS" help:"Address to listen on (all)."`
-	FileSizeLimit int64  `default:"4294967296" placeholder:"BYTES" help:"Refuse files of so many bytes or more (${default})."`
-	StagingLimit  int64  `placeholder:"BYTES" help:"Bound on the bytes of all uploads under way (0: none)."`
-	MinChunkSize  int    `default:"512" placeholder:"BYTES" help:"Smallest chunk that a client may use (${default})."`
-	MaxChunkSize  int    `default:"8192" placeholder:"BYTES" help:"Largest chunk that a client may use (${default})."`
-	ReadOnly      bool   `help:"Refuse every change."`
-	Exclusive     bool   `help:"Serve one client at a time."`
-	LogLevel      string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log from this level on: debug, info, warn or error (${default})."`
-	LogFormat     string `default:"text" enum:"text,json" placeholder:"FORMAT" help:"Format of the log: text or json (${default})."`
+	Address       string  `placeholder:"ADDRESS" help:"Address to listen on (all)."`
+	FileSizeLimit int64   `default:"4294967296" placeholder:"BYTES" help:"Refuse files of so many bytes or more (${default})."`
+	StagingLimit  int64   `placeholder:"BYTES" help:"Bound on the bytes of all uploads under way (0: none)."`
+	MinChunkSize  int     `default:"512" placeholder:"BYTES" help:"Smallest chunk that a client may use (${default})."`
+	MaxChunkSize  int     `default:"8192" placeholder:"BYTES" help:"Largest chunk that a client may use (${default})."`
+	PrivateKey    keyText `env:"REMOFILE_PRIVATE_KEY" placeholder:"KEY" help:"Private key (see generate-keys), or @ and the file that has it. Only clients with its public key are served then. A key that is given here shows in the process list."`
+	EncryptedOnly bool    `help:"Refuse clients that don't encrypt. A private key implies it."`
+	ReadOnly      bool    `help:"Refuse every change."`
+	Exclusive     bool    `help:"Serve one client at a time."`
+	LogLevel      string  `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log from this level on: debug, info, warn or error (${default})."`
+	LogFormat     string  `default:"text" enum:"text,json" placeholder:"FORMAT" help:"Format of the log: text or json (${default})."`
 
 	Directory string `arg:"" help:"Directory to serve."`
 	Port      string `arg:"" optional:"" default:"6768" help:"Port to listen on (${default}); 0: any that is free."`
@@ -37,9 +38,6 @@ type serverFlags struct {
 // prepare checks what can be checked before a server runs, and makes a token
 // where there is none.
 func (f *serverFlags) prepare(out *output) error {
-	if err := noKey("REMOFILE_PRIVATE_KEY", os.Getenv("REMOFILE_PRIVATE_KEY")); err != nil {
-		return err
-	}
 	if f.FileSizeLimit < 1 || f.MinChunkSize < 1 || f.MaxChunkSize < 1 {
 		return usage("--file-size-limit, --min-chunk-size and --max-chunk-size must be greater than 0", "")
 	}
@@ -52,6 +50,9 @@ func (f *serverFlags) prepare(out *output) error {
 	if err := checkLocalDirectory(f.Directory); err != nil {
 		return asUsage(err)
 	}
+	if err := f.findPrivateKey(); err != nil {
+		return err
+	}
 	if f.Token == "" {
 		f.Token = server.GenerateToken()
 		return out.printf("%s\n", f.Token)
@@ -59,26 +60,48 @@ func (f *serverFlags) prepare(out *output) error {
 	return nil
 }
 
-// serve runs the server until ctx ends. Once it accepts connections it says so
-// and calls ready.
-func (f *serverFlags) serve(ctx context.Context, out *output, ready func() error) error {
-	// A reader of the log that goes away must not end the server.
-	signal.Ignore(syscall.SIGPIPE)
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
-		return err
+// findPrivateKey reads the key from its file, if it is in one: a process in the
+// background gets the key itself.
+func (f *serverFlags) findPrivateKey() error {
+	if f.PrivateKey == "" {
+		return nil
 	}
-	s, err := server.New(server.Options{
+	key, err := privateKey(string(f.PrivateKey))
+	f.PrivateKey = keyText(key)
+	return err
+}
+
+// options returns the options of the server, which logs to w.
+func (f *serverFlags) options(w io.Writer) (server.Options, error) {
+	var level slog.Level
+	err := level.UnmarshalText([]byte(f.LogLevel))
+	return server.Options{
 		Jail:          f.Directory,
 		Token:         f.Token,
+		PrivateKey:    string(f.PrivateKey),
+		EncryptedOnly: f.EncryptedOnly,
 		FileSizeLimit: f.FileSizeLimit,
 		MinChunkSize:  f.MinChunkSize,
 		MaxChunkSize:  f.MaxChunkSize,
 		StagingLimit:  f.StagingLimit,
 		ReadOnly:      f.ReadOnly,
 		Exclusive:     f.Exclusive,
-		Logger:        newLogger(out.stderr, level, f.LogFormat == "json"),
-	})
+		Logger:        newLogger(w, level, f.LogFormat == "json"),
+	}, err
+}
+
+// serve runs the server until ctx ends. Once it accepts connections it says so
+// and calls ready.
+func (f *serverFlags) serve(ctx context.Context, out *output, ready func() error) error {
+	// A reader of the log that goes away must not end the server.
+	signal.Ignore(syscall.SIGPIPE)
+	log := &heldLog{w: out.stderr}
+	defer log.release()
+	o, err := f.options(log)
+	if err != nil {
+		return err
+	}
+	s, err := server.New(o)
 	if err != nil {
 		return asUsage(err)
 	}
@@ -92,6 +115,7 @@ func (f *serverFlags) serve(ctx context.Context, out *output, ready func() error
 		return errors.Join(failed(address+": "+cause(err), hint), s.Close())
 	}
 	out.notef("listening on %s", l.Addr())
+	log.release()
 	return runServer(ctx, s, l, ready)
 }
 
@@ -116,13 +140,4 @@ func runServer(ctx context.Context, s *server.Server, l net.Listener, ready func
 		err = shut // sessions cut after the grace are no failure
 	}
 	return err
-}
-
-// newLogger logs to w from level on.
-func newLogger(w io.Writer, level slog.Level, json bool) *slog.Logger {
-	o := &slog.HandlerOptions{Level: level}
-	if json {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }

@@ -36,7 +36,7 @@ func (c *uploadCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	client, err := c.dial(ctx)
+	client, err := c.dial(ctx, out)
 	if err != nil {
 		return err
 	}
