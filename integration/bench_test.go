@@ -19,12 +19,14 @@ const benchmarkSize = 256 << 20
 // BenchmarkTransfer moves one file of 256 MiB over loopback, between processes of
 // their own: the client's and the server's largest memory are reported in MiB.
 // With chunks of 8192 the same is done by a client and a server in Python, as the
-// original speaks: x-python is how many times their rate ours is.
+// original speaks, not encrypted: x-python is how many times their rate ours is.
 func BenchmarkTransfer(b *testing.B) {
 	for _, chunkSize := range []int{8 << 10, 1 << 20} {
-		for _, way := range []string{"upload", "download"} {
+		for _, way := range []string{"upload", "download", "upload/plain", "download/plain"} {
 			b.Run(fmt.Sprintf("%s/chunk=%dKiB", way, chunkSize>>10), func(b *testing.B) {
+				way, plain := strings.CutSuffix(way, "/plain")
 				s := startBenchmarkServer(b, chunkSize)
+				s.plain = plain
 				s.transfer(b, "upload", chunkSize) // to be downloaded, or to have touched the memory
 				if way == "upload" {
 					s.remove(b)
@@ -57,6 +59,7 @@ func BenchmarkTransfer(b *testing.B) {
 type benchmarkServer struct {
 	cmd           *exec.Cmd
 	jail, address string
+	plain         bool // its clients don't encrypt
 }
 
 // startBenchmarkServer runs the command itself.
@@ -65,7 +68,7 @@ func startBenchmarkServer(b *testing.B, maxChunkSize int) *benchmarkServer {
 	bin, jail := buildRmf(b), memoryDir(b)
 	cmd := exec.Command(filepath.Join(bin, "rmf"), "run", "--address", "127.0.0.1",
 		fmt.Sprintf("--max-chunk-size=%d", maxChunkSize), "--log-level", "warn", jail, "0", token)
-	return &benchmarkServer{cmd, jail, startListening(b, cmd)}
+	return &benchmarkServer{cmd: cmd, jail: jail, address: startListening(b, cmd)}
 }
 
 // memoryDir returns a new directory in memory, where there is one: a disk that is
@@ -116,7 +119,7 @@ func (s *benchmarkServer) transfer(b *testing.B, way string, chunkSize int) int6
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "REMOFILE_TEST_TRANSFER="+way, "REMOFILE_TEST_ADDRESS="+s.address,
-		fmt.Sprintf("REMOFILE_TEST_SIZES=%d %d", benchmarkSize, chunkSize))
+		fmt.Sprintf("REMOFILE_TEST_SIZES=%d %d", benchmarkSize, chunkSize), fmt.Sprintf("REMOFILE_TEST_PLAIN=%v", s.plain))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

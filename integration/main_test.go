@@ -12,23 +12,35 @@ import (
 	"github.com/remofile/remofile/remote"
 )
 
-// TestMain lets the test binary be a client process of its own, whose memory can
-// be measured.
+// TestMain lets the test binary be a client or a server in a process of its own, whose
+// memory can be measured.
 func TestMain(m *testing.M) {
 	if way := os.Getenv("REMOFILE_TEST_TRANSFER"); way != "" {
-		err := transferOnce(way)
-		if err == nil {
-			var memory int64
-			memory, err = peakMemory(os.Getpid())
-			fmt.Println(memory)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		exitWith(transferAndTell(way))
+	}
+	if jail := os.Getenv(serverRole); jail != "" {
+		exitWith(beServer(jail))
 	}
 	os.Exit(m.Run())
+}
+
+func exitWith(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// transferAndTell is the role of a client process: it writes to standard output how
+// much memory a transfer took, in bytes.
+func transferAndTell(way string) error {
+	if err := transferOnce(way); err != nil {
+		return err
+	}
+	memory, err := peakMemory(os.Getpid())
+	fmt.Println(memory)
+	return err
 }
 
 // transferOnce uploads or downloads the local file of the environment.
@@ -40,6 +52,7 @@ func transferOnce(way string) error {
 	ctx := context.Background()
 	c, err := remote.Dial(ctx, remote.Options{
 		Address: os.Getenv("REMOFILE_TEST_ADDRESS"), Token: token, ChunkSize: int(chunkSize), Timeout: time.Minute,
+		Plain: os.Getenv("REMOFILE_TEST_PLAIN") == "true",
 	})
 	if err != nil {
 		return err
@@ -54,14 +67,17 @@ func transferOnce(way string) error {
 
 // peakMemory returns the most memory that a living process has used, in bytes. (The
 // resource usage of an ended one tells that of its parent, if that is more.)
-func peakMemory(pid int) (int64, error) {
+func peakMemory(pid int) (int64, error) { return memoryOf(pid, "VmHWM") }
+
+// memoryOf returns a field of a process's status (proc_pid_status(5)) in bytes.
+func memoryOf(pid int, field string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	_, value, _ := strings.Cut(string(status), field+":")
 	var kib int64
-	_, err = fmt.Sscan(peak, &kib)
+	_, err = fmt.Sscan(value, &kib)
 	return kib << 10, err
 }
 

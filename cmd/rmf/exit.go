@@ -159,7 +159,7 @@ func statusOf(code remote.Code) (status int, hint string) {
 	case remote.EncryptedOnly:
 		return exitDenied, "leave out --plain (REMOFILE_PLAIN)"
 	case remote.InUse:
-		return exitInUse, "the server takes one client at a time: try again later"
+		return exitInUse, "try again later"
 	case remote.Unsupported:
 		return exitFailed, "the original Remofile server can neither remove nor replace files"
 	case remote.NotEmpty:
