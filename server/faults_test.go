@@ -103,7 +103,7 @@ func TestLongListingsTakeTurns(t *testing.T) {
 		nc, peer := net.Pipe()
 		defer peer.Close()
 		defer nc.Close()
-		s := newSession(server, nc, 1)
+		s := &session1{link: newLink(server, nc, 1)}
 		for range maxLongListings {
 			server.longListings <- struct{}{}
 		}

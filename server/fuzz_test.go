@@ -57,7 +57,7 @@ func FuzzSession(f *testing.F) {
 }
 
 // mustAnswer makes a request that is answered by reason.
-func (s *session) mustAnswer(t *testing.T, r protocol.Request, reason protocol.Reason) {
+func (s *session1) mustAnswer(t *testing.T, r protocol.Request, reason protocol.Reason) {
 	t.Helper()
 	s.handle([][]byte{nil, protocol.AppendRequest(nil, &r)})
 	if s.answer.reason != reason {

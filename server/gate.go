@@ -20,12 +20,12 @@ type gate struct {
 	maxStrangers int
 	maxSessions  int
 
-	mu        sync.Mutex                // guards what follows; no other lock is taken under it
-	strangers map[netip.Addr][]*session // by source, the oldest first
-	count     int                       // of strangers
-	sessions  map[*session]struct{}     // each has a place
-	failures  map[netip.Addr]tally      // wrong tokens and keys, by source
-	full      bool                      // the last one that entered displaced another
+	mu        sync.Mutex             // guards what follows; no other lock is taken under it
+	strangers map[netip.Addr][]*link // by source, the oldest first
+	count     int                    // of strangers
+	sessions  map[*link]struct{}     // each has a place
+	failures  map[netip.Addr]tally   // wrong tokens and keys, by source
+	full      bool                   // the last one that entered displaced another
 
 	refusals, evictions warnings
 }
@@ -34,8 +34,8 @@ func newGate(maxStrangers, maxSessions int) *gate {
 	return &gate{
 		maxStrangers: maxStrangers,
 		maxSessions:  maxSessions,
-		strangers:    make(map[netip.Addr][]*session),
-		sessions:     make(map[*session]struct{}),
+		strangers:    make(map[netip.Addr][]*link),
+		sessions:     make(map[*link]struct{}),
 		failures:     make(map[netip.Addr]tally),
 	}
 }
@@ -57,9 +57,9 @@ func sourceOf(peer net.Addr) netip.Addr {
 	return addr
 }
 
-// enter counts s as a stranger. Where that makes too many, another one is closed.
-func (g *gate) enter(s *session) {
-	displaced, level := g.place(s)
+// enter counts l as a stranger. Where that makes too many, another one is closed.
+func (g *gate) enter(l *link) {
+	displaced, level := g.place(l)
 	if displaced == nil {
 		return
 	}
@@ -68,9 +68,9 @@ func (g *gate) enter(s *session) {
 	displaced.cut()
 }
 
-// place counts s and returns the stranger that is no longer counted instead, or nil.
+// place counts l and returns the stranger that is no longer counted instead, or nil.
 // That there is no room is worth a warning once.
-func (g *gate) place(s *session) (displaced *session, level slog.Level) {
+func (g *gate) place(l *link) (displaced *link, level slog.Level) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	wasFull := g.full
@@ -83,15 +83,15 @@ func (g *gate) place(s *session) (displaced *session, level slog.Level) {
 			level = g.evictions.level()
 		}
 	}
-	g.strangers[s.source] = append(g.strangers[s.source], s)
+	g.strangers[l.source] = append(g.strangers[l.source], l)
 	g.count++
 	return displaced, level
 }
 
 // oldest returns the stranger that has to go for another one: the oldest of the source
 // that has most of them. g.mu is held.
-func (g *gate) oldest() *session {
-	var most []*session
+func (g *gate) oldest() *link {
+	var most []*link
 	for _, of := range g.strangers {
 		if len(of) > len(most) || len(of) == len(most) && of[0].id < most[0].id {
 			most = of
@@ -100,40 +100,40 @@ func (g *gate) oldest() *session {
 	return most[0]
 }
 
-// forget no longer counts s as a stranger; g.mu is held.
-func (g *gate) forget(s *session) {
-	of := g.strangers[s.source]
-	i := slices.Index(of, s)
+// forget no longer counts l as a stranger; g.mu is held.
+func (g *gate) forget(l *link) {
+	of := g.strangers[l.source]
+	i := slices.Index(of, l)
 	if i < 0 {
 		return
 	}
 	if of = slices.Delete(of, i, i+1); len(of) == 0 {
-		delete(g.strangers, s.source)
+		delete(g.strangers, l.source)
 	} else {
-		g.strangers[s.source] = of
+		g.strangers[l.source] = of
 	}
 	g.count--
 }
 
-// admit gives s, whose peer knows the token, a place among the sessions. The error
+// admit gives l, whose peer knows the token, a place among the sessions. The error
 // tells the peer that there is none.
-func (g *gate) admit(s *session) error {
+func (g *gate) admit(l *link) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.sessions) >= g.maxSessions {
 		return fmt.Errorf("all %d sessions are taken", g.maxSessions)
 	}
-	g.forget(s)
-	g.sessions[s] = struct{}{}
+	g.forget(l)
+	g.sessions[l] = struct{}{}
 	return nil
 }
 
-// leave frees what s holds, whatever has become of it.
-func (g *gate) leave(s *session) {
+// leave frees what l holds, whatever has become of it.
+func (g *gate) leave(l *link) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.forget(s)
-	delete(g.sessions, s)
+	g.forget(l)
+	delete(g.sessions, l)
 }
 
 // delay returns how long a connection from source waits before its handshake begins.
@@ -148,14 +148,14 @@ func (g *gate) delay(source netip.Addr) time.Duration {
 // maxFailures is how many of a source are counted: those that bring the longest delay.
 const maxFailures = protocol.FreeFailures + int(protocol.MaxDelay/protocol.DelayStep)
 
-// fail counts the wrong token or key of s, and logs the error.
-func (g *gate) fail(s *session, err error) {
-	failures, level := g.countFailure(s.source)
+// fail counts the wrong token or key of l, and logs the error.
+func (g *gate) fail(l *link, err error) {
+	failures, level := g.countFailure(l.source)
 	message := "handshake refused"
 	if failures > protocol.FreeFailures {
 		message = "handshake refused, the next one from its address is delayed"
 	}
-	s.log.Log(context.Background(), level, message, "err", err)
+	l.log.Log(context.Background(), level, message, "err", err)
 }
 
 // countFailure returns how many failures of source are not forgiven. Those that cost

@@ -39,15 +39,15 @@ type visitors struct {
 	last uint64
 }
 
-func (v *visitors) from(ip string) *session {
+func (v *visitors) from(ip string) *link {
 	nc, _ := from(v.t, ip)
 	v.last++
-	return newSession(&Server{log: v.log}, nc, v.last)
+	return newLink(&Server{log: v.log}, nc, v.last)
 }
 
 func newVisitors(t *testing.T) *visitors { return &visitors{t: t, log: slog.New(slog.DiscardHandler)} }
 
-func wasCut(s *session) bool { return s.life.Err() != nil }
+func wasCut(s *link) bool { return s.life.Err() != nil }
 
 func TestSourcesAreAddressesAndNetworksOfHosts(t *testing.T) {
 	for address, want := range map[string]string{
@@ -76,7 +76,7 @@ func TestSourcesAreAddressesAndNetworksOfHosts(t *testing.T) {
 func TestOldestOfTheAddressWithMostIsClosed(t *testing.T) {
 	g, v := newGate(5, 1), newVisitors(t)
 	const a, b, c = "192.0.2.1", "192.0.2.2", "2001:db8::"
-	entered := make(map[string]*session)
+	entered := make(map[string]*link)
 	enter := func(name, ip string, want string) {
 		t.Helper()
 		entered[name] = v.from(ip)
@@ -110,7 +110,7 @@ func TestOldestOfTheAddressWithMostIsClosed(t *testing.T) {
 func TestOldestOfAllIsClosedWhereAllAddressesHaveOne(t *testing.T) {
 	const bound = 16
 	g, v := newGate(bound, 1), newVisitors(t)
-	var all []*session
+	var all []*link
 	for i := range 2 * bound {
 		all = append(all, v.from(fmt.Sprint("192.0.2.", i)))
 		g.enter(all[i])
@@ -127,7 +127,7 @@ func TestStrangersAreBounded(t *testing.T) {
 	const bound = 16
 	g, v := newGate(bound, 1000), newVisitors(t)
 	rng := rand.New(rand.NewPCG(1, 2))
-	var all []*session
+	var all []*link
 	for range 2000 {
 		switch i := rng.IntN(len(all) + 1); {
 		case len(all) == 0 || rng.IntN(2) == 0:
@@ -161,7 +161,7 @@ func TestStrangersAreBounded(t *testing.T) {
 
 func TestSessionsAreBoundedWhenManyComeAtOnce(t *testing.T) {
 	g, v := newGate(protocol.MaxUnauthenticated, protocol.MaxSessions), newVisitors(t)
-	var admitted atomic.Pointer[session]
+	var admitted atomic.Pointer[link]
 	var taken, refused atomic.Int32
 	var all sync.WaitGroup
 	for range protocol.MaxSessions + 100 {

@@ -255,11 +255,11 @@ func describe(r protocol.Response) string {
 }
 
 // session returns a session without a client, for calls of handle.
-func (s *served) session(t testing.TB) *session {
+func (s *served) session(t testing.TB) *session1 {
 	t.Helper()
 	nc, other := net.Pipe()
 	t.Cleanup(func() { nc.Close(); other.Close() })
-	sess := newSession(s.Server, nc, 0)
+	sess := &session1{link: newLink(s.Server, nc, 0)}
 	t.Cleanup(sess.toIdle)
 	return sess
 }

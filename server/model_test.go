@@ -259,7 +259,7 @@ func TestSessionsBehaveAsTheModel(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			s := serve(t, Options{StagingLimit: modelLimit})
 			m := &model{root: newDirectory(), sessions: []*modelSession{{}, {}}}
-			sessions := []*session{s.session(t), s.session(t)}
+			sessions := []*session1{s.session(t), s.session(t)}
 			before := descriptors(t)
 			for range 1000 {
 				i := rnd.IntN(len(sessions))

@@ -79,7 +79,18 @@ func (o *Options) key() (curve.Key, error) {
 		}
 		return zmtp.TokenKey(o.Token)
 	}
-	key, err := curve.ParseKey(o.PrivateKey)
+	return parsePrivateKey(o.PrivateKey)
+}
+
+// CheckPrivateKey tells why key can't be the private key of a server, or nil. It never
+// quotes it.
+func CheckPrivateKey(key string) error {
+	_, err := parsePrivateKey(key)
+	return err
+}
+
+func parsePrivateKey(text string) (curve.Key, error) {
+	key, err := curve.ParseKey(text)
 	if err != nil {
 		return curve.Key{}, fmt.Errorf("the private key: %w", err)
 	}

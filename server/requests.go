@@ -9,7 +9,7 @@ import (
 
 // execute fulfills a request that the state allows. It leaves the response in
 // s.answer, or returns why there is none.
-func (s *session) execute(r *protocol.Request) error {
+func (s *session1) execute(r *protocol.Request) error {
 	if err := s.check(r); err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (s *session) execute(r *protocol.Request) error {
 
 // fulfill executes a request with a short response, which counts where the error
 // is nil.
-func (s *session) fulfill(r *protocol.Request) (protocol.Response, error) {
+func (s *session1) fulfill(r *protocol.Request) (protocol.Response, error) {
 	switch r.Type {
 	case protocol.CreateFile:
 		return accepted(protocol.FileCreated), s.server.jail.createFile(r.Directory, r.Name)
@@ -55,7 +55,7 @@ func (s *session) fulfill(r *protocol.Request) (protocol.Response, error) {
 
 // check refuses what needs no look at the jail. Section 4.4 of the specification
 // has the rule for names; NUL is answered as the original does.
-func (s *session) check(r *protocol.Request) error {
+func (s *session1) check(r *protocol.Request) error {
 	var named, changes bool
 	switch r.Type {
 	case protocol.CreateFile, protocol.MakeDirectory, protocol.UploadFile, protocol.RemoveFile:
@@ -74,7 +74,7 @@ func (s *session) check(r *protocol.Request) error {
 	return nil
 }
 
-func (s *session) listFiles(r *protocol.Request) error {
+func (s *session1) listFiles(r *protocol.Request) error {
 	var err error
 	s.answer.buf, err = s.server.jail.appendListing(s.answer.buf[:0], r.Directory, protocol.MaxListing, s.admitListing)
 	s.answer.reason = protocol.FilesListed
@@ -92,7 +92,7 @@ const (
 
 // admitListing reports whether the listing under way, which has size bytes so far,
 // may go on.
-func (s *session) admitListing(size int) error {
+func (s *session1) admitListing(size int) error {
 	if err := s.life.Err(); err != nil || size <= longListing || s.longListing {
 		return err
 	}
@@ -110,7 +110,7 @@ func (s *session) admitListing(size int) error {
 }
 
 // freeListing gives the place of a long listing back, and its memory.
-func (s *session) freeListing() {
+func (s *session1) freeListing() {
 	if s.longListing {
 		s.answer.shrink(longListing)
 		s.longListing = false

@@ -37,14 +37,14 @@ type Server struct {
 
 	longListings chan struct{} // holds one for each under way
 
-	running sync.WaitGroup // the goroutines of sessions
-	lastID  atomic.Uint64  // of a session
+	running sync.WaitGroup // the goroutines of links
+	lastID  atomic.Uint64  // of a link
 
 	mu        sync.Mutex // guards what follows
 	closing   bool
 	listeners map[*net.Listener]struct{}
-	sessions  map[*session]struct{} // in the handshake, too
-	holder    *session              // the one client of an exclusive server, or nil
+	links     map[*link]struct{} // in the handshake, too
+	holder    *link              // the one client of an exclusive server, or nil
 }
 
 // New checks the options, opens the jail and removes from it what a killed server
@@ -83,7 +83,7 @@ func New(o Options) (*Server, error) {
 
 		longListings: make(chan struct{}, maxLongListings),
 		listeners:    make(map[*net.Listener]struct{}),
-		sessions:     make(map[*session]struct{}),
+		links:        make(map[*link]struct{}),
 	}, nil
 }
 
@@ -110,7 +110,7 @@ func (s *Server) Serve(l net.Listener) error {
 		nc, err := l.Accept()
 		if err == nil {
 			pause = 0
-			s.startSession(nc)
+			s.startLink(nc)
 			continue
 		}
 		select {
@@ -150,7 +150,7 @@ func temporary(err error) bool {
 // its error is returned. All sessions have ended when Shutdown returns: what it may
 // wait for without ctx is a call of the file system.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.stop((*session).interrupt)
+	s.stop((*link).interrupt)
 	ended := make(chan struct{})
 	go func() {
 		s.running.Wait()
@@ -161,7 +161,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ended:
 	case <-ctx.Done():
 		err = ctx.Err()
-		s.stop((*session).cut)
+		s.stop((*link).cut)
 		<-ended
 	}
 	return errors.Join(err, s.jail.close())
@@ -170,13 +170,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close stops at once: connections are cut, transfers cancelled. All sessions have
 // ended when it returns.
 func (s *Server) Close() error {
-	s.stop((*session).cut)
+	s.stop((*link).cut)
 	s.running.Wait()
 	return s.jail.close()
 }
 
 // stop ends the listeners, and each session by end.
-func (s *Server) stop(end func(*session)) {
+func (s *Server) stop(end func(*link)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closing {
@@ -186,8 +186,8 @@ func (s *Server) stop(end func(*session)) {
 	for l := range s.listeners {
 		(*l).Close()
 	}
-	for sess := range s.sessions {
-		end(sess)
+	for l := range s.links {
+		end(l)
 	}
 }
 
@@ -206,37 +206,37 @@ func (s *Server) removeListener(l *net.Listener) {
 	delete(s.listeners, l)
 }
 
-// startSession starts the goroutine of a connection. It ends with the connection,
+// startLink starts the goroutine of a connection. It ends with the connection,
 // and Shutdown and Close wait for it.
-func (s *Server) startSession(nc net.Conn) {
-	sess := newSession(s, nc, s.lastID.Add(1))
-	s.gate.enter(sess)
-	if !s.addSession(sess) {
-		s.gate.leave(sess)
-		sess.cut()
+func (s *Server) startLink(nc net.Conn) {
+	l := newLink(s, nc, s.lastID.Add(1))
+	s.gate.enter(l)
+	if !s.addLink(l) {
+		s.gate.leave(l)
+		l.cut()
 	}
 }
 
-func (s *Server) addSession(sess *session) bool {
+func (s *Server) addLink(l *link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return false
 	}
-	s.sessions[sess] = struct{}{}
+	s.links[l] = struct{}{}
 	s.running.Go(func() {
-		defer s.removeSession(sess)
-		sess.run()
+		defer s.removeLink(l)
+		l.run()
 	})
 	return true
 }
 
-func (s *Server) removeSession(sess *session) {
+func (s *Server) removeLink(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.sessions, sess)
-	if s.holder == sess {
+	delete(s.links, l)
+	if s.holder == l {
 		s.holder = nil
 	}
-	close(sess.ended)
+	close(l.ended)
 }

@@ -33,7 +33,7 @@ func (s state) allows(t protocol.RequestType) bool {
 
 // toIdle ends the transfer, if there is one. An upload that was not committed is
 // discarded.
-func (s *session) toIdle() {
+func (s *session1) toIdle() {
 	if s.upload != nil {
 		s.upload.close()
 	}
@@ -43,6 +43,6 @@ func (s *session) toIdle() {
 	s.state, s.upload, s.download = idle, nil, nil
 }
 
-func (s *session) toUploading(u *upload)     { s.state, s.upload = uploading, u }
-func (s *session) toDownloading(d *download) { s.state, s.download = downloading, d }
-func (s *session) toDeleting()               { s.state = deleting }
+func (s *session1) toUploading(u *upload)     { s.state, s.upload = uploading, u }
+func (s *session1) toDownloading(d *download) { s.state, s.download = downloading, d }
+func (s *session1) toDeleting()               { s.state = deleting }

@@ -36,7 +36,7 @@ type peer struct {
 
 func connect(t *testing.T, s *Server, ip string) *peer {
 	near, far := from(t, ip)
-	s.startSession(near)
+	s.startLink(near)
 	return &peer{far, time.Now()}
 }
 

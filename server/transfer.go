@@ -13,7 +13,7 @@ import (
 
 // uploadFile begins an upload. A file of 0 bytes is for CREATE_FILE, unless it is to
 // replace another.
-func (s *session) uploadFile(r *protocol.Request) error {
+func (s *session1) uploadFile(r *protocol.Request) error {
 	if r.Size < 0 || r.Size == 0 && !r.Replace || r.Size >= s.server.options.FileSizeLimit {
 		return refusal(protocol.IncorrectFileSize)
 	}
@@ -30,7 +30,7 @@ func (s *session) uploadFile(r *protocol.Request) error {
 
 // sendChunk takes the next chunk. One of a wrong length, and every error, ends the
 // upload.
-func (s *session) sendChunk(r *protocol.Request) (protocol.Response, error) {
+func (s *session1) sendChunk(r *protocol.Request) (protocol.Response, error) {
 	u := s.upload
 	if int64(len(r.Data)) != u.nextChunk() {
 		s.toIdle()
@@ -47,7 +47,7 @@ func (s *session) sendChunk(r *protocol.Request) (protocol.Response, error) {
 	return accepted(protocol.TransferCompleted), err
 }
 
-func (s *session) downloadFile(r *protocol.Request) (protocol.Response, error) {
+func (s *session1) downloadFile(r *protocol.Request) (protocol.Response, error) {
 	if !s.allowsChunkSize(r.ChunkSize) {
 		return protocol.Response{}, refusal(protocol.IncorrectChunkSize)
 	}
@@ -63,7 +63,7 @@ func (s *session) downloadFile(r *protocol.Request) (protocol.Response, error) {
 
 // receiveChunk answers with the next chunk, which it reads into the answer. An
 // error ends the download.
-func (s *session) receiveChunk() error {
+func (s *session1) receiveChunk() error {
 	d := s.download
 	n, reason := d.nextChunk()
 	if n == 0 {
@@ -82,7 +82,7 @@ func (s *session) receiveChunk() error {
 	return nil
 }
 
-func (s *session) allowsChunkSize(n int64) bool {
+func (s *session1) allowsChunkSize(n int64) bool {
 	return n >= int64(s.server.options.MinChunkSize) && n <= int64(s.server.options.MaxChunkSize)
 }
 
