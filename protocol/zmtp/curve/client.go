@@ -3,123 +3,152 @@ package curve
 import (
 	"bytes"
 	"crypto/rand"
-
-	"golang.org/x/crypto/nacl/secretbox"
+	"io"
+	"slices"
 
 	"github.com/remofile/remofile/protocol"
 )
 
-// client is the client's side of the handshake.
+// client is the client's part of the handshake.
 type client struct {
-	serverKey      Key
-	shortPub, priv Key       // the short-term pair, C' and c'
-	toServer       *[32]byte // between C' and S
-	counter        counter
-	refusal        []byte // the ERROR that came instead of WELCOME
+	conn  *Conn
+	cfg   *Config
+	stage stage
+
+	public, private Key     // C' and c'
+	hello           *boxKey // of C' and S
+	server          Key     // S'
+	session         *boxKey // of C' and S'
+	cookie          []byte
 }
 
-func (h *client) hello() ([]byte, error) {
+// greet implements handshake. HELLO leaves with the greeting, which saves a round trip;
+// it holds no secret, so that a server of another mechanism learns nothing.
+func (h *client) greet() error {
 	var err error
-	if h.shortPub, h.priv, err = GenerateKeys(); err != nil {
-		return nil, err
-	}
-	if h.toServer, err = shared(&h.priv, &h.serverKey); err != nil {
-		return nil, err
-	}
-	b := append(make([]byte, 0, helloSize), commandHello...)
-	b = append(append(b, 1, 0), make([]byte, helloPadding)...)
-	b = append(b, h.shortPub[:]...)
-	if b, err = h.counter.append(b); err != nil {
-		return nil, err
-	}
-	n := nonce(prefixHello, b[len(b)-shortSize:])
-	b = secretbox.Seal(b, make([]byte, 64), n, h.toServer)
-	return appendFrame(nil, flagCommand, b), nil
-}
-
-// sendMetadata reads WELCOME and sends INITIATE.
-func (h *client) sendMetadata(c *Conn, metadata []byte) error {
-	welcome, err := c.readCommand()
-	if err != nil {
+	if h.public, h.private, err = GenerateKeys(); err != nil {
 		return err
 	}
-	if bytes.HasPrefix(welcome, []byte(commandError)) {
-		h.refusal = welcome
-		return nil
-	}
-	if len(welcome) != welcomeSize || !bytes.HasPrefix(welcome, []byte(commandWelcome)) {
-		return errCommand
-	}
-	rest := welcome[len(commandWelcome):]
-	content, err := open(nil, rest[longSize:], nonce(prefixWelcome, rest[:longSize]), h.toServer)
-	if err != nil {
+	if h.hello, err = sharedKey(&h.cfg.ServerKey, &h.private); err != nil {
 		return err
 	}
-	serverShort, cookie := Key(content), content[len(Key{}):]
-	session, err := shared(&h.priv, &serverShort)
-	if err != nil {
-		return err
-	}
-	initiate, err := h.initiate(session, &serverShort, cookie, metadata)
-	if err != nil {
-		return err
-	}
-	h.priv = Key{}
-	c.send = direction{session, prefixMessageClient, h.counter}
-	c.receive = direction{key: session, prefix: prefixMessageServer}
-	_, err = c.Conn.Write(appendFrame(nil, flagCommand, initiate))
+	nonce := shortNonce(helloNonce)
+	command := slices.Concat([]byte(helloName), make([]byte, helloPadding), h.public[:], nonce)
+	command = h.hello.seal(command, make([]byte, helloProof), fullNonce(helloPrefix, nonce))
+	_, err = h.conn.Conn.Write(append(greeting("CURVE", 0), commandFrame(command)...))
 	return err
 }
 
-// initiate returns the command INITIATE. The client's long-term key, for which it vouches,
-// is made for it.
-func (h *client) initiate(session *[32]byte, serverShort *Key, cookie, metadata []byte) ([]byte, error) {
+// receive implements handshake.
+func (h *client) receive() ([]byte, error) {
+	switch h.stage {
+	case awaitGreeting:
+		h.stage = awaitWelcome
+		return readGreeting(h.conn.Conn)
+	case awaitWelcome, awaitReady:
+		command, err := readCommand(h.conn.Conn, minError, protocol.MaxCommand)
+		switch {
+		case err != nil:
+			return nil, err
+		case bytes.HasPrefix(command, []byte(errorName)):
+			return h.receiveError(command)
+		case h.stage == awaitWelcome:
+			return nil, h.receiveWelcome(command)
+		default:
+			return h.receiveReady(command)
+		}
+	case refused:
+		return nil, io.EOF
+	default:
+		return nil, errTurn
+	}
+}
+
+// receiveError takes an ERROR, which anybody can have sent.
+func (h *client) receiveError(command []byte) ([]byte, error) {
+	if reason := int(command[len(errorName)]); reason > len(command)-minError {
+		return nil, malformed("ERROR")
+	}
+	h.stage = refused
+	return commandFrame(command), nil
+}
+
+func (h *client) receiveWelcome(command []byte) error {
+	if len(command) != welcomeSize || !bytes.HasPrefix(command, []byte(welcomeName)) {
+		return malformed("WELCOME")
+	}
+	nonce, box := command[len(welcomeName):][:longNonceSize], command[len(welcomeName)+longNonceSize:]
+	plain, ok := h.hello.open(nil, box, fullNonce(welcomePrefix, nonce))
+	if !ok {
+		return unopened("WELCOME")
+	}
+	h.server, h.cookie = Key(plain[:keySize]), plain[keySize:]
+	var err error
+	h.session, err = sharedKey(&h.server, &h.private)
+	clear(h.private[:])
+	h.stage = awaitUpper
+	return err
+}
+
+// ready implements handshake.
+func (h *client) ready(metadata []byte) error {
+	for h.stage < awaitUpper {
+		if err := h.conn.receive(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case h.stage == refused && len(h.conn.pending) > 0:
+		return nil // that is for the upper side to read
+	case h.stage == refused:
+		return errRefused
+	case h.stage != awaitUpper:
+		return errTurn
+	}
+	initiate, err := h.sealInitiate(metadata)
+	if err != nil {
+		return err
+	}
+	h.stage = awaitReady
+	_, err = h.conn.Conn.Write(commandFrame(initiate))
+	return err
+}
+
+// refuse implements handshake: CURVE has no such thing.
+func (h *client) refuse([]byte) error { return errTurn }
+
+// sealInitiate returns INITIATE with a long-term key, C, that is used once.
+func (h *client) sealInitiate(metadata []byte) ([]byte, error) {
 	public, private, err := GenerateKeys()
 	if err != nil {
 		return nil, err
 	}
-	vouching, err := shared(&private, serverShort)
+	vouch, err := sharedKey(&h.server, &private)
 	if err != nil {
 		return nil, err
 	}
-	content := append([]byte(nil), public[:]...)
-	content = append(content, make([]byte, longSize)...)
-	rand.Read(content[len(content)-longSize:])
-	n := nonce(prefixVouch, content[len(content)-longSize:])
-	content = secretbox.Seal(content, append(h.shortPub[:], h.serverKey[:]...), n, vouching)
-	content = append(content, metadata...)
+	nonce := make([]byte, longNonceSize)
+	rand.Read(nonce) // never fails
+	plain := slices.Concat(public[:], nonce)
+	plain = vouch.seal(plain, slices.Concat(h.public[:], h.cfg.ServerKey[:]), fullNonce(vouchPrefix, nonce))
+	plain = append(plain, metadata...)
 
-	b := append([]byte(commandInitiate), cookie...)
-	if b, err = h.counter.append(b); err != nil {
-		return nil, err
-	}
-	n = nonce(prefixInitiate, b[len(b)-shortSize:])
-	b = secretbox.Seal(b, content, n, session)
-	if len(b) > protocol.MaxCommand {
-		return nil, errCommand
-	}
-	return b, nil
+	nonce = shortNonce(initiateNonce)
+	command := slices.Concat([]byte(initiateName), h.cookie, nonce)
+	return h.session.seal(command, plain, fullNonce(initiatePrefix, nonce)), nil
 }
 
-// receiveMetadata reads READY.
-func (h *client) receiveMetadata(c *Conn) (metadata, refusal []byte, err error) {
-	if h.refusal != nil {
-		return nil, h.refusal, nil
+func (h *client) receiveReady(command []byte) ([]byte, error) {
+	if len(command) < minReady || !bytes.HasPrefix(command, []byte(readyName)) {
+		return nil, malformed("READY")
 	}
-	ready, err := c.readCommand()
-	if err != nil {
-		return nil, nil, err
+	nonce, box := command[len(readyName):][:shortNonceSize], command[len(readyName)+shortNonceSize:]
+	metadata, ok := h.session.open(nil, box, fullNonce(readyPrefix, nonce))
+	if !ok {
+		return nil, unopened("READY")
 	}
-	if bytes.HasPrefix(ready, []byte(commandError)) {
-		return nil, ready, nil
-	}
-	rest, ok := bytes.CutPrefix(ready, []byte(commandReady))
-	if !ok || len(rest) < shortSize+tag {
-		return nil, nil, errCommand
-	}
-	if err := c.receive.check(rest[:shortSize]); err != nil {
-		return nil, nil, err
-	}
-	metadata, err = open(nil, rest[shortSize:], nonce(prefixReady, rest[:shortSize]), c.receive.key)
-	return metadata, nil, err
+	h.conn.established(
+		newOpener(serverPrefix, h.session, firstNonce(nonce), h.cfg.MaxFrame),
+		newSealer(clientPrefix, h.session, sequence{last: initiateNonce}))
+	return plainReady(metadata), nil
 }

@@ -2,127 +2,113 @@ package curve
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 )
 
-var (
-	// ErrMechanism is a peer that offers another mechanism than CURVE, or hangs
-	// up on that one.
-	ErrMechanism = errors.New("curve: the peer does not offer CURVE")
-	// ErrKey is a client that does not know the server's public key.
-	ErrKey = errors.New("curve: the client does not know the key of the server")
-
-	errGreeting = errors.New("curve: malformed greeting")
-	errFrame    = errors.New("curve: malformed frame")
-	errCommand  = errors.New("curve: malformed or unexpected command")
-)
-
-// Config is what a side needs to know.
+// Config is what a side needs to know. It may be shared by connections and is not
+// changed.
 type Config struct {
-	// PrivateKey is the server's long-term key.
+	// PrivateKey is a server's long-term private key.
 	PrivateKey Key
-	// ServerKey is the public key of the server that a client connects to. Its own
-	// long-term key is a new one for each connection: nobody asks who it is.
+	// ServerKey is, for a client, the server's long-term public key. The client's
+	// own long-term key is a new one for each connection: nobody checks it.
 	ServerKey Key
-	// MaxFrame is the longest body of a frame after the handshake, in bytes.
+	// MaxFrame is the largest body of a frame that is received after the
+	// handshake, in bytes.
 	MaxFrame int
 }
 
-// Flags of a frame, outside of boxes (RFC 23) and, but for flagLong, inside.
-const (
-	flagMore    = 1
-	flagLong    = 2
-	flagCommand = 4
-
-	flagMoreInside    = 1
-	flagCommandInside = 2
-)
-
-const (
-	mechanism = "CURVE"
-
-	greetingSize  = 64
-	mechanismAt   = 12 // in a greeting
-	mechanismEnd  = 32
-	signatureSize = 10
-	// maxHeader is the longest header of a frame.
-	maxHeader = 9
-)
-
-// Conn is one side of an encrypted connection. What is read from and written to it
-// is ZMTP with the mechanism NULL. The handshake is driven by the Reads and Writes of one
-// goroutine; after it one may read and another one write. Errors are final, those of
-// deadlines too.
+// Conn is a side of an encrypted connection, a net.Conn on which ZMTP 3.0 with the NULL
+// mechanism is spoken: a greeting of 64 bytes, whose content is not looked at, a READY
+// or an ERROR command, frames.
+//
+// The handshake happens as the upper side reads and writes its part of it. When it has
+// written and read its READY, one goroutine may read and another one write at a time;
+// until then both are one goroutine's business. The deadlines are those of the
+// connection beneath. An error, a timeout too, is final for its direction; but a server
+// can write an ERROR command whatever it has read.
+//
+// The connection beneath should buffer what is read from it after the handshake.
 type Conn struct {
-	net.Conn // beneath
-	maxFrame int
-	side     handshake
+	net.Conn
+	handshake handshake // nil: it is over
 
-	// Of the reading goroutine.
-	readStage stage
-	readErr   error
-	pending   []byte // to be read
-	received  []byte // the frame that pending is of, as it came
-	opened    []byte // and its content
-	receive   direction
+	opener  *opener
+	pending []byte // to be read
+	readErr error
 
-	// Of the writing goroutine.
-	writeStage stage
-	writeErr   error
-	partial    []byte // what was written of a greeting or a frame that isn't complete
-	content    []byte // of the box that is being sealed
-	sealed     []byte // to be sent
-	send       direction
+	greeting int // bytes of the upper side's that are still to be written
+	splitter splitter
+	sealer   *sealer
+	writeErr error
 }
 
-// stage is how far one direction of a connection is.
+// handshake is a side's part of it.
+type handshake interface {
+	// greet sends the greeting, and what can leave with it.
+	greet() error
+	// receive takes what is due from the peer next, and returns what the upper
+	// side reads of that, if anything.
+	receive() ([]byte, error)
+	// ready sends the upper side's READY, and receives before what has to come
+	// before.
+	ready(metadata []byte) error
+	// refuse sends the upper side's ERROR.
+	refuse(command []byte) error
+}
+
+// stage is what a handshake waits for:
+//
+//	client  awaitGreeting, awaitWelcome, awaitUpper, awaitReady
+//	server  awaitGreeting, awaitHello, awaitInitiate, awaitUpper
+//
+// A client that is sent an ERROR, and a server that sends one, go on to refused.
 type stage int
 
 const (
-	greets   stage = iota // the greeting is next
-	readies               // READY, or an ERROR
-	messages              // frames in boxes
-	ended                 // nothing
+	awaitGreeting stage = iota
+	awaitHello
+	awaitInitiate
+	awaitWelcome
+	awaitUpper // READY of the upper side
+	awaitReady
+	refused
 )
 
-// direction is what encrypts one direction of a connection.
-type direction struct {
-	key    *[32]byte
-	prefix string // of its nonces
-	counter
-}
+var (
+	errTurn    = errors.New("curve: out of turn")
+	errRefused = errors.New("curve: the connection was refused")
+	errCommand = errors.New("curve: neither READY nor ERROR")
+)
 
-// handshake is what differs between the sides.
-type handshake interface {
-	// hello returns what is sent together with the greeting.
-	hello() ([]byte, error)
-	// sendMetadata sends what our READY says, encrypted.
-	sendMetadata(c *Conn, metadata []byte) error
-	// receiveMetadata returns what the peer's READY says, or the ERROR that came instead.
-	receiveMetadata(c *Conn) (metadata, refusal []byte, err error)
-}
-
-// Client returns the client's side of nc, of which the server's key must be known.
+// Client returns the client's side of a connection over nc.
 func Client(nc net.Conn, cfg *Config) *Conn {
-	return &Conn{Conn: nc, maxFrame: cfg.MaxFrame, side: &client{serverKey: cfg.ServerKey}}
+	c := &Conn{Conn: nc, greeting: greetingSize}
+	c.handshake = &client{conn: c, cfg: cfg}
+	return c
 }
 
-// Server returns the server's side of nc.
+// Server returns the server's side of a connection over nc.
 func Server(nc net.Conn, cfg *Config) *Conn {
-	return &Conn{Conn: nc, maxFrame: cfg.MaxFrame, side: &server{private: cfg.PrivateKey}}
+	c := &Conn{Conn: nc, greeting: greetingSize}
+	c.handshake = &server{conn: c, cfg: cfg}
+	return c
 }
 
-// Read implements net.Conn.
+// established ends the handshake and forgets what it knew.
+func (c *Conn) established(o *opener, s *sealer) {
+	c.opener, c.sealer, c.handshake = o, s, nil
+}
+
+// Read implements net.Conn. The error is ErrMechanism where the peer does not speak
+// CURVE, ErrKey where a client took the server for another one, and io.EOF where the
+// connection ended between two frames, or after an ERROR. Nobody vouches for an end:
+// whoever can change what the network carries can cause it.
 func (c *Conn) Read(p []byte) (int, error) {
-	for len(c.pending) == 0 {
-		if c.readErr == nil {
-			c.readErr = c.fill()
-		}
-		if c.readErr != nil {
-			return 0, c.readErr
+	for len(c.pending) == 0 && len(p) > 0 {
+		if err := c.receive(); err != nil {
+			return 0, err
 		}
 	}
 	n := copy(p, c.pending)
@@ -130,94 +116,88 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill makes more pending.
-func (c *Conn) fill() error {
-	switch c.readStage {
-	case greets:
-		if err := c.readGreeting(); err != nil {
-			return err
-		}
-		c.pending = greeting("NULL")
-		c.readStage = readies
-		return nil
-	case readies:
-		metadata, refusal, err := c.side.receiveMetadata(c)
-		if err != nil {
-			return err
-		}
-		c.readStage = messages
-		if refusal != nil {
-			c.readStage = ended
-			c.pending = appendFrame(nil, flagCommand, refusal)
-			return nil
-		}
-		c.pending = appendFrame(nil, flagCommand, append([]byte("\x05READY"), metadata...))
-		return nil
-	case messages:
-		return c.readMessage()
-	default:
-		return io.EOF
+// receive gets more to be read, or takes a step of the handshake.
+func (c *Conn) receive() error {
+	if c.readErr != nil {
+		return c.readErr
 	}
+	if c.handshake == nil {
+		c.pending, c.readErr = c.opener.read(c.Conn)
+		return c.readErr
+	}
+	plain, err := c.handshake.receive()
+	c.pending, c.readErr = append(c.pending, plain...), err
+	return err
 }
 
-func greeting(mechanism string) []byte {
-	g := make([]byte, greetingSize)
-	copy(g, "\xff\x00\x00\x00\x00\x00\x00\x00\x00\x7f\x03\x00")
-	copy(g[mechanismAt:], mechanism)
-	return g
-}
-
-// readGreeting reads the peer's greeting. libzmq hangs up after its signature
-// where it has another mechanism than ours.
-func (c *Conn) readGreeting() error {
-	g := make([]byte, greetingSize)
-	n, err := io.ReadFull(c.Conn, g)
-	if n >= signatureSize && (g[0] != 0xff || g[9] != 0x7f) {
-		return errGreeting
+// Write implements net.Conn. What it completes leaves in one piece, or in pieces of
+// about 1 MiB; what p holds of an incomplete frame stays. After an error it is not
+// known how much has left.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.writeErr != nil {
+		return 0, c.writeErr
 	}
-	if n >= signatureSize && errors.Is(err, io.ErrUnexpectedEOF) {
-		return ErrMechanism
-	}
-	if err != nil {
-		return err
-	}
-	if g[10] < 3 {
-		return errGreeting
-	}
-	if offered, _, _ := bytes.Cut(g[mechanismAt:mechanismEnd], []byte{0}); string(offered) != mechanism {
-		return ErrMechanism
-	}
-	return nil
-}
-
-// readFrame reads a frame of at most limit bytes into c.received.
-func (c *Conn) readFrame(limit int) (flags byte, err error) {
-	var header [maxHeader]byte
-	if _, err := io.ReadFull(c.Conn, header[:2]); err != nil {
+	if err := c.write(p); err != nil {
+		if c.handshake == nil || c.readErr == nil {
+			c.writeErr = err
+		}
 		return 0, err
 	}
-	flags = header[0]
-	size := uint64(header[1])
-	if flags&^(flagLong|flagCommand) != 0 {
-		return 0, errFrame
-	}
-	if flags&flagLong != 0 {
-		if _, err := io.ReadFull(c.Conn, header[2:]); err != nil {
-			return 0, unexpected(err)
-		}
-		size = binary.BigEndian.Uint64(header[1:])
-	}
-	if size > uint64(limit) {
-		return 0, errFrame
-	}
-	c.received = resize(c.received, int(size))
-	_, err = io.ReadFull(c.Conn, c.received)
-	return flags, unexpected(err)
+	return len(p), nil
 }
 
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
+func (c *Conn) write(p []byte) error {
+	p, err := c.greet(p)
+	for err == nil && len(p) > 0 {
+		whole := false
+		if p, whole, err = c.splitter.split(p); whole {
+			err = c.send(c.splitter.frame)
+			c.splitter.frame = keep(c.splitter.frame)
+		}
 	}
-	return err
+	if err != nil || c.sealer == nil {
+		return err
+	}
+	return c.sealer.flush(c.Conn)
+}
+
+// greet takes the greeting off p, and sends ours where that was the last of it.
+func (c *Conn) greet(p []byte) (rest []byte, err error) {
+	if c.greeting == 0 || len(p) == 0 {
+		return p, nil
+	}
+	n := min(c.greeting, len(p))
+	c.greeting -= n
+	if c.greeting == 0 {
+		err = c.handshake.greet()
+	}
+	return p[n:], err
+}
+
+// send sends a frame, the flags of its MESSAGE and its body, now or with the next flush.
+func (c *Conn) send(frame []byte) error {
+	if c.handshake != nil {
+		return c.sendCommand(frame[0], frame[1:])
+	}
+	if err := c.sealer.add(frame); err != nil || len(c.sealer.out) < flushSize {
+		return err
+	}
+	return c.sealer.flush(c.Conn)
+}
+
+// sendCommand sends a command of the handshake.
+func (c *Conn) sendCommand(flags byte, command []byte) error {
+	metadata, isReady := bytes.CutPrefix(command, []byte(readyName))
+	switch {
+	case flags != messageCommand:
+		return errCommand
+	case len(command) > maxPlain:
+		return errTooLarge
+	case isReady:
+		return c.handshake.ready(metadata)
+	case bytes.HasPrefix(command, []byte(errorName)):
+		return c.handshake.refuse(command)
+	default:
+		return errCommand
+	}
 }

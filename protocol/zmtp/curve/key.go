@@ -5,91 +5,83 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"golang.org/x/crypto/curve25519"
-	"golang.org/x/crypto/salsa20/salsa"
 )
 
-// Key is an X25519 key, public or private.
+// Key is an X25519 key (RFC 7748), public or private.
 type Key [32]byte
 
-// keyLength is a key's length in characters of Z85.
-const keyLength = 40
+// Z85 (RFC 32/ZeroMQ) writes four bytes as five digits to the base of 85, the most
+// significant first.
+const (
+	z85Digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+	z85Bytes  = 4
+	z85Length = 5
+	// keyLength is that of a key, in characters.
+	keyLength = len(Key{}) / z85Bytes * z85Length
+)
 
-// GenerateKeys returns a new pair.
-func GenerateKeys() (public, private Key, err error) {
-	rand.Read(private[:])
-	public, err = private.Public()
-	return public, private, err
-}
-
-// Public returns the public key that belongs to the private key k.
-func (k Key) Public() (Key, error) {
-	b, err := curve25519.X25519(k[:], curve25519.Basepoint)
-	if err != nil {
-		return Key{}, err
-	}
-	return Key(b), nil
-}
-
-// shared returns the key of the boxes between the owners of two pairs (NaCl's
-// crypto_box_beforenm). A public key of low order, with which everybody could know
-// it, is an error.
-func shared(private, public *Key) (*[32]byte, error) {
-	secret, err := curve25519.X25519(private[:], public[:])
-	if err != nil {
-		return nil, err
-	}
-	var key, zero [32]byte
-	salsa.HSalsa20(&key, (*[16]byte)(zero[:]), (*[32]byte)(secret), &salsa.Sigma)
-	return &key, nil
-}
-
-// CheckPublic tells why k can't be a public key, or nil.
-func (k Key) CheckPublic() error {
-	var any Key
-	any[0] = 8
-	if _, err := shared(&any, &k); err != nil {
-		return errors.New("no pair of keys has this public key")
-	}
-	return nil
-}
-
-// digits of Z85 (RFC 32/Z85).
-const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
-
-// String returns k in Z85: four bytes are five digits to the base of 85.
-func (k Key) String() string {
-	text := make([]byte, 0, keyLength)
-	for i := 0; i < len(k); i += 4 {
-		n := binary.BigEndian.Uint32(k[i:])
-		for divisor := uint32(85 * 85 * 85 * 85); divisor > 0; divisor /= 85 {
-			text = append(text, digits[n/divisor%85])
-		}
-	}
-	return string(text)
-}
-
-// ParseKey parses 40 characters of Z85. Its errors never quote s, which may be secret.
+// ParseKey returns the key that s is in Z85, in 40 characters. The error says where s is
+// wrong, but never quotes it: it may be a secret.
 func ParseKey(s string) (Key, error) {
 	if len(s) != keyLength {
 		return Key{}, fmt.Errorf("a key has %d characters of Z85, not %d", keyLength, len(s))
 	}
 	var k Key
-	for i := 0; i < keyLength; i += 5 {
-		var n uint64
-		for j := i; j < i+5; j++ {
-			digit := strings.IndexByte(digits, s[j])
+	for i := 0; i < len(s); i += z85Length {
+		n := uint64(0)
+		for j := i; j < i+z85Length; j++ {
+			digit := strings.IndexByte(z85Digits, s[j])
 			if digit < 0 {
 				return Key{}, fmt.Errorf("character %d of the key is none of Z85", j+1)
 			}
-			n = n*85 + uint64(digit)
+			n = n*uint64(len(z85Digits)) + uint64(digit)
 		}
-		if n>>32 != 0 {
-			return Key{}, errors.New("the key is not Z85: five of its characters are too large a number")
+		if n > math.MaxUint32 {
+			return Key{}, fmt.Errorf("characters %d to %d of the key are more than 32 bits", i+1, i+z85Length)
 		}
-		binary.BigEndian.PutUint32(k[i/5*4:], uint32(n))
+		binary.BigEndian.PutUint32(k[i/z85Length*z85Bytes:], uint32(n))
 	}
 	return k, nil
+}
+
+// String returns the key in Z85, a private one too.
+func (k Key) String() string {
+	var text [keyLength]byte
+	for i := 0; i < len(k); i += z85Bytes {
+		n := binary.BigEndian.Uint32(k[i:])
+		group := text[i/z85Bytes*z85Length:][:z85Length]
+		for j := z85Length - 1; j >= 0; j-- {
+			group[j] = z85Digits[n%uint32(len(z85Digits))]
+			n /= uint32(len(z85Digits))
+		}
+	}
+	return string(text[:])
+}
+
+// Public returns the public key of a private one.
+func (k Key) Public() (Key, error) {
+	public, err := curve25519.X25519(k[:], curve25519.Basepoint)
+	if err != nil {
+		return Key{}, err
+	}
+	return Key(public), nil
+}
+
+// CheckPublic tells why k can't be a public key, or nil.
+func (k Key) CheckPublic() error {
+	if _, err := sharedKey(&k, new(Key)); err != nil {
+		return errors.New("it belongs to no pair of keys")
+	}
+	return nil
+}
+
+// GenerateKeys returns a new pair.
+func GenerateKeys() (public, private Key, err error) {
+	rand.Read(private[:]) // never fails
+	public, err = private.Public()
+	return public, private, err
 }

@@ -4,131 +4,177 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
+	"io"
+	"slices"
 
-	"golang.org/x/crypto/nacl/secretbox"
+	"github.com/remofile/remofile/protocol"
 )
 
-// server is the server's side of the handshake.
+// ErrKey is a client that took the server for another one: its HELLO can't be opened
+// with the server's key.
+var ErrKey = errors.New("curve: HELLO is not for this server's key")
+
+// server is the server's part of the handshake.
 type server struct {
-	private Key
+	conn  *Conn
+	cfg   *Config
+	stage stage
+
+	client          Key // C'
+	public, private Key // S' and s'
+	cookie          [cookieSize]byte
+	received        sequence
+	session         *boxKey // of C' and S'
 }
 
-// hello: a server sends nothing with its greeting.
-func (*server) hello() ([]byte, error) { return nil, nil }
-
-// receiveMetadata reads HELLO, sends WELCOME and reads INITIATE.
-func (h *server) receiveMetadata(c *Conn) (metadata, refusal []byte, err error) {
-	hello, err := c.readCommand()
-	if err != nil {
-		return nil, nil, err
-	}
-	short, toClient, err := h.openHello(c, hello)
-	if err != nil {
-		return nil, nil, err
-	}
-	public, private, err := GenerateKeys()
-	if err != nil {
-		return nil, nil, err
-	}
-	cookie := make([]byte, cookieSize)
-	rand.Read(cookie)
-	if err := h.welcome(c, toClient, &public, cookie); err != nil {
-		return nil, nil, err
-	}
-	session, err := shared(&private, short)
-	if err != nil {
-		return nil, nil, err
-	}
-	initiate, err := c.readCommand()
-	if err != nil {
-		return nil, nil, err
-	}
-	c.receive.key, c.receive.prefix = session, prefixMessageClient
-	c.send = direction{key: session, prefix: prefixMessageServer}
-	metadata, err = h.openInitiate(c, initiate, short, &private, cookie)
-	return metadata, nil, err
-}
-
-// openHello returns the client's short-term key, and the key between that and ours.
-func (h *server) openHello(c *Conn, hello []byte) (short *Key, toClient *[32]byte, err error) {
-	rest, ok := bytes.CutPrefix(hello, []byte(commandHello+"\x01\x00"))
-	if !ok || len(hello) != helloSize {
-		return nil, nil, errCommand
-	}
-	rest = rest[helloPadding:] // libzmq doesn't look at it either
-	short = (*Key)(bytes.Clone(rest[:len(Key{})]))
-	rest = rest[len(short):]
-	if err := c.receive.check(rest[:shortSize]); err != nil {
-		return nil, nil, err
-	}
-	if toClient, err = shared(&h.private, short); err != nil {
-		return nil, nil, errCommand
-	}
-	content, err := open(nil, rest[shortSize:], nonce(prefixHello, rest[:shortSize]), toClient)
-	if err != nil {
-		return nil, nil, ErrKey
-	}
-	if !bytes.Equal(content, make([]byte, 64)) {
-		return nil, nil, errCommand
-	}
-	return short, toClient, nil
-}
-
-func (h *server) welcome(c *Conn, toClient *[32]byte, public *Key, cookie []byte) error {
-	b := append(make([]byte, 0, welcomeSize), commandWelcome...)
-	b = append(b, make([]byte, longSize)...)
-	long := b[len(commandWelcome):]
-	rand.Read(long)
-	b = secretbox.Seal(b, append(public[:len(public):len(public)], cookie...), nonce(prefixWelcome, long), toClient)
-	_, err := c.Conn.Write(appendFrame(nil, flagCommand, b))
+// greet implements handshake.
+func (h *server) greet() error {
+	_, err := h.conn.Conn.Write(greeting("CURVE", 1))
 	return err
 }
 
-// openInitiate returns the metadata. The vouch proves that the client's two keys belong
-// together.
-func (h *server) openInitiate(c *Conn, initiate []byte, short, private *Key, cookie []byte) ([]byte, error) {
-	rest, ok := bytes.CutPrefix(initiate, []byte(commandInitiate))
-	if !ok || len(rest) < cookieSize+shortSize+tag || subtle.ConstantTimeCompare(rest[:cookieSize], cookie) != 1 {
-		return nil, errCommand
+// receive implements handshake.
+func (h *server) receive() ([]byte, error) {
+	switch {
+	case h.stage == awaitGreeting:
+		h.stage = awaitHello
+		return readGreeting(h.conn.Conn)
+	case h.stage == awaitHello && h.conn.greeting == 0:
+		return nil, h.receiveHello()
+	case h.stage == awaitInitiate:
+		return h.receiveInitiate()
+	case h.stage == refused:
+		return nil, io.EOF
+	default:
+		return nil, errTurn
 	}
-	rest = rest[cookieSize:]
-	if err := c.receive.check(rest[:shortSize]); err != nil {
-		return nil, err
-	}
-	content, err := open(nil, rest[shortSize:], nonce(prefixInitiate, rest[:shortSize]), c.receive.key)
-	if err != nil {
-		return nil, err
-	}
-	if len(content) < len(Key{})+vouchSize {
-		return nil, errCommand
-	}
-	long, vouch := Key(content[:len(Key{})]), content[len(Key{}):][:vouchSize]
-	vouching, err := shared(private, &long)
-	if err != nil {
-		return nil, errCommand
-	}
-	vouched, err := open(nil, vouch[longSize:], nonce(prefixVouch, vouch[:longSize]), vouching)
-	if err != nil {
-		return nil, err
-	}
-	own, err := h.private.Public()
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(vouched, append(short[:len(short):len(short)], own[:]...)) {
-		return nil, errCommand
-	}
-	return content[len(Key{})+vouchSize:], nil
 }
 
-// sendMetadata sends READY.
-func (h *server) sendMetadata(c *Conn, metadata []byte) error {
-	b, err := c.send.append([]byte(commandReady))
+// receiveHello answers HELLO with WELCOME.
+func (h *server) receiveHello() error {
+	command, err := readCommand(h.conn.Conn, helloSize, helloSize)
 	if err != nil {
 		return err
 	}
-	n := nonce(prefixReady, b[len(b)-shortSize:])
-	b = secretbox.Seal(b, metadata, n, c.send.key)
-	_, err = c.Conn.Write(appendFrame(nil, flagCommand, b))
+	// The padding is zero, as RFC 26 has it: so no byte of a handshake can be
+	// changed without notice.
+	fields, found := bytes.CutPrefix(command, slices.Concat([]byte(helloName), make([]byte, helloPadding)))
+	if !found {
+		return malformed("HELLO")
+	}
+	h.client = Key(fields[:keySize])
+	hello, err := sharedKey(&h.client, &h.cfg.PrivateKey)
+	if err != nil {
+		return err
+	}
+	nonce, box := fields[keySize:][:shortNonceSize], fields[keySize+shortNonceSize:]
+	if _, ok := hello.open(nil, box, fullNonce(helloPrefix, nonce)); !ok {
+		return ErrKey
+	}
+	h.received = firstNonce(nonce)
+	h.stage = awaitInitiate
+	return h.sendWelcome(hello)
+}
+
+// sendWelcome sends WELCOME. Its cookie is any bytes: what a cookie stands for in RFC 26,
+// so that a server needs no memory of HELLO, is kept in h.
+func (h *server) sendWelcome(hello *boxKey) error {
+	var err error
+	if h.public, h.private, err = GenerateKeys(); err != nil {
+		return err
+	}
+	nonce := make([]byte, longNonceSize)
+	rand.Read(nonce) // never fails
+	rand.Read(h.cookie[:])
+	command := append([]byte(welcomeName), nonce...)
+	command = hello.seal(command, slices.Concat(h.public[:], h.cookie[:]), fullNonce(welcomePrefix, nonce))
+	_, err = h.conn.Conn.Write(commandFrame(command))
+	return err
+}
+
+func (h *server) receiveInitiate() ([]byte, error) {
+	command, err := readCommand(h.conn.Conn, minInitiate, protocol.MaxCommand)
+	if err != nil {
+		return nil, err
+	}
+	fields, found := bytes.CutPrefix(command, []byte(initiateName))
+	if !found {
+		return nil, malformed("INITIATE")
+	}
+	cookie, nonce, box := fields[:cookieSize], fields[cookieSize:][:shortNonceSize], fields[cookieSize+shortNonceSize:]
+	if subtle.ConstantTimeCompare(cookie, h.cookie[:]) != 1 {
+		return nil, malformed("INITIATE")
+	}
+	if err := h.received.accept(nonce); err != nil {
+		return nil, err
+	}
+	if h.session, err = sharedKey(&h.client, &h.private); err != nil {
+		return nil, err
+	}
+	plain, ok := h.session.open(nil, box, fullNonce(initiatePrefix, nonce))
+	if !ok {
+		return nil, unopened("INITIATE")
+	}
+	err = h.checkVouch(plain[:keySize+longNonceSize+vouchSize])
+	clear(h.private[:])
+	if err != nil {
+		return nil, err
+	}
+	h.stage = awaitUpper
+	return plainReady(plain[keySize+longNonceSize+vouchSize:]), nil
+}
+
+// checkVouch checks that the owner of C, whoever that is, vouches for C' and knows which
+// server it speaks to. With C first, that is how INITIATE's box begins.
+func (h *server) checkVouch(b []byte) error {
+	long, nonce, box := Key(b[:keySize]), b[keySize:][:longNonceSize], b[keySize+longNonceSize:]
+	vouch, err := sharedKey(&long, &h.private)
+	if err != nil {
+		return err
+	}
+	plain, ok := vouch.open(nil, box, fullNonce(vouchPrefix, nonce))
+	if !ok {
+		return unopened("the vouch")
+	}
+	public, err := h.cfg.PrivateKey.Public()
+	if err != nil {
+		return err
+	}
+	if Key(plain[:keySize]) != h.client || Key(plain[keySize:]) != public {
+		return malformed("vouch")
+	}
+	return nil
+}
+
+// ready implements handshake.
+func (h *server) ready(metadata []byte) error {
+	for h.stage < awaitUpper {
+		if err := h.conn.receive(); err != nil {
+			return err
+		}
+	}
+	if h.stage == refused {
+		return errRefused
+	}
+	nonce := shortNonce(readyNonce)
+	command := append([]byte(readyName), nonce...)
+	command = h.session.seal(command, metadata, fullNonce(readyPrefix, nonce))
+	if _, err := h.conn.Conn.Write(commandFrame(command)); err != nil {
+		return err
+	}
+	h.conn.established(
+		newOpener(clientPrefix, h.session, h.received, h.cfg.MaxFrame),
+		newSealer(serverPrefix, h.session, sequence{last: readyNonce}))
+	return nil
+}
+
+// refuse implements handshake.
+func (h *server) refuse(command []byte) error {
+	if h.stage == refused {
+		return errRefused
+	}
+	h.stage = refused
+	_, err := h.conn.Conn.Write(commandFrame(command))
 	return err
 }
