@@ -93,7 +93,8 @@
 // limit loses its connection.
 //
 //	before authentication
-//	  connections        256        at a time; for one more, the oldest of the address that has most is closed
+//	  connections        256        at a time; for one more, the oldest of the address that has most is closed;
+//	                                the same, apart, of those whose HELLO shows that they know the server's key
 //	  time               10 s       from the connection to the end of the handshake
 //	  greeting           64 bytes   as ZMTP has it
 //	  command            4 KiB      and only the one that is due
@@ -116,7 +117,8 @@
 //	  directory          32 KiB     a longer one is a BAD_REQUEST
 //	  chunk              16 MiB     at most, 512 bytes to 8 KiB by default; another size is refused
 //	  file               4 GiB      by default; as much, or more, is refused
-//	  listing            16 MiB     a longer one is an UNKNOWN_ERROR
+//	  listing            16 MiB     a longer one is an UNKNOWN_ERROR, and so is one of
+//	  entries            400000     or more
 //	  long listings      4          of more than 256 KiB, of all sessions; one more waits 10 s, and is an UNKNOWN_ERROR
 //	  sending            30 s       for 1 MiB, or a shorter message
 //	  vanished peer      15 s       until its connection ends

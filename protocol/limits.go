@@ -20,9 +20,10 @@ const (
 	// server takes, however small the chunks are that it allows: one that is
 	// longer than agreed is to be answered, not to end the session.
 	MinMessageChunk = 64 << 10
-	// MaxListing is the longest listing of a directory, encoded, in bytes:
-	// some 300,000 entries.
+	// MaxListing is the longest listing of a directory, encoded, in bytes, and
+	// MaxEntries how many entries it may have.
 	MaxListing = 16 << 20
+	MaxEntries = 400_000
 )
 
 // Limits of connections, on both sides.

@@ -156,6 +156,7 @@ func TestSpecificationNamesEveryLimit(t *testing.T) {
 		"chunk":            {size(MaxChunkSize), size(DefaultMinChunkSize), size(DefaultMaxChunkSize)},
 		"file":             {size(DefaultFileSizeLimit)},
 		"listing":          {size(MaxListing)},
+		"entries":          {MaxEntries},
 		"long listings":    {MaxLongListings, size(LongListing), duration(ListingTimeout)},
 		"sending":          {duration(WriteTimeout), size(WritePiece)},
 		"vanished peer":    {duration(DeadTime)},

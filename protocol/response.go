@@ -96,7 +96,7 @@ func appendHead(dst []byte, t ResponseType, r Reason) []byte {
 // DecodeResponse decodes one response. Data aliases b. A reason of a later
 // version is no error: its third element is ignored.
 func DecodeResponse(b []byte) (Response, error) {
-	v, err := pickle.Decode(b, pickle.Limits{})
+	v, err := pickle.Decode(b, pickle.Limits{Entries: MaxEntries})
 	if err != nil {
 		return Response{}, err
 	}

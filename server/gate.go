@@ -14,30 +14,83 @@ import (
 )
 
 // gate bounds what strangers can cost, so that they never keep out those that know
-// the token. A connection is a stranger from enter on, until admit makes a session
-// of it or it leaves.
+// the token. A connection is a stranger from enter on, until it shows that it knows the
+// server's key, admit makes a session of it, or it leaves.
 type gate struct {
-	maxStrangers int
-	maxSessions  int
+	maxSessions int
 
-	mu        sync.Mutex             // guards what follows; no other lock is taken under it
-	strangers map[netip.Addr][]*link // by source, the oldest first
-	count     int                    // of strangers
-	sessions  map[*link]struct{}     // each has a place
-	failures  map[netip.Addr]tally   // wrong tokens and keys, by source
-	full      bool                   // the last one that entered displaced another
+	mu        sync.Mutex // guards what follows; no other lock is taken under it
+	strangers crowd
+	knowing   crowd                // that know the key, before admit has checked the token
+	sessions  map[*link]struct{}   // each has a place
+	failures  map[netip.Addr]tally // wrong tokens and keys, by source
 
 	refusals, evictions warnings
 }
 
+// newGate bounds strangers, and those that know the key, to maxStrangers each.
 func newGate(maxStrangers, maxSessions int) *gate {
 	return &gate{
-		maxStrangers: maxStrangers,
-		maxSessions:  maxSessions,
-		strangers:    make(map[netip.Addr][]*link),
-		sessions:     make(map[*link]struct{}),
-		failures:     make(map[netip.Addr]tally),
+		maxSessions: maxSessions,
+		strangers:   newCrowd(maxStrangers),
+		knowing:     newCrowd(maxStrangers),
+		sessions:    make(map[*link]struct{}),
+		failures:    make(map[netip.Addr]tally),
 	}
+}
+
+// crowd are connections of which there may be so many.
+type crowd struct {
+	max   int
+	links map[netip.Addr][]*link // by source, the oldest first
+	count int
+	full  bool // the last one that was added displaced another
+}
+
+func newCrowd(most int) crowd {
+	return crowd{max: most, links: make(map[netip.Addr][]*link)}
+}
+
+// add counts l and returns the one that is no longer counted instead, or nil. first tells
+// that this is a new run of such.
+func (c *crowd) add(l *link) (displaced *link, first bool) {
+	wasFull := c.full
+	c.full = c.count >= c.max
+	if c.full {
+		displaced = c.oldest()
+		c.remove(displaced)
+	}
+	c.links[l.source] = append(c.links[l.source], l)
+	c.count++
+	return displaced, c.full && !wasFull
+}
+
+// oldest returns the one that has to go for another: the oldest of the source that has
+// most of them.
+func (c *crowd) oldest() *link {
+	var most []*link
+	for _, of := range c.links {
+		if len(of) > len(most) || len(of) == len(most) && of[0].id < most[0].id {
+			most = of
+		}
+	}
+	return most[0]
+}
+
+// remove no longer counts l, if it was counted.
+func (c *crowd) remove(l *link) (counted bool) {
+	of := c.links[l.source]
+	i := slices.Index(of, l)
+	if i < 0 {
+		return false
+	}
+	if of = slices.Delete(of, i, i+1); len(of) == 0 {
+		delete(c.links, l.source)
+	} else {
+		c.links[l.source] = of
+	}
+	c.count--
+	return true
 }
 
 // sourceOf returns what peers are told apart by: an IPv4 address, or the /64 of an
@@ -59,60 +112,49 @@ func sourceOf(peer net.Addr) netip.Addr {
 
 // enter counts l as a stranger. Where that makes too many, another one is closed.
 func (g *gate) enter(l *link) {
-	displaced, level := g.place(l)
-	if displaced == nil {
-		return
-	}
-	displaced.log.Log(context.Background(), level,
-		"too many connections in the handshake, the oldest of its address is closed")
-	displaced.cut()
-}
-
-// place counts l and returns the stranger that is no longer counted instead, or nil.
-// That there is no room is worth a warning once.
-func (g *gate) place(l *link) (displaced *link, level slog.Level) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	wasFull := g.full
-	g.full = g.count >= g.maxStrangers
-	level = slog.LevelDebug
-	if g.full {
-		displaced = g.oldest()
-		g.forget(displaced)
-		if !wasFull {
-			level = g.evictions.level()
-		}
-	}
-	g.strangers[l.source] = append(g.strangers[l.source], l)
-	g.count++
-	return displaced, level
+	displaced, first := g.strangers.add(l)
+	level := g.evictionLevel(first)
+	g.mu.Unlock()
+	displace(displaced, level)
 }
 
-// oldest returns the stranger that has to go for another one: the oldest of the source
-// that has most of them. g.mu is held.
-func (g *gate) oldest() *link {
-	var most []*link
-	for _, of := range g.strangers {
-		if len(of) > len(most) || len(of) == len(most) && of[0].id < most[0].id {
-			most = of
-		}
+// know takes note that the peer of l knows the server's key: strangers don't displace it
+// any longer.
+func (g *gate) know(l *link) {
+	g.mu.Lock()
+	if !g.strangers.remove(l) {
+		g.mu.Unlock()
+		return // displaced already
 	}
-	return most[0]
+	displaced, first := g.knowing.add(l)
+	level := g.evictionLevel(first)
+	g.mu.Unlock()
+	displace(displaced, level)
 }
 
-// forget no longer counts l as a stranger; g.mu is held.
-func (g *gate) forget(l *link) {
-	of := g.strangers[l.source]
-	i := slices.Index(of, l)
-	if i < 0 {
+// evictionLevel returns how to log that a connection is displaced; g.mu is held. That
+// there is no room is worth a warning once.
+func (g *gate) evictionLevel(first bool) slog.Level {
+	if first {
+		return g.evictions.level()
+	}
+	return slog.LevelDebug
+}
+
+func displace(l *link, level slog.Level) {
+	if l == nil {
 		return
 	}
-	if of = slices.Delete(of, i, i+1); len(of) == 0 {
-		delete(g.strangers, l.source)
-	} else {
-		g.strangers[l.source] = of
-	}
-	g.count--
+	l.log.Log(context.Background(), level,
+		"too many connections in the handshake, the oldest of its address is closed")
+	l.cut()
+}
+
+// forget no longer counts l among those in the handshake; g.mu is held.
+func (g *gate) forget(l *link) {
+	g.strangers.remove(l)
+	g.knowing.remove(l)
 }
 
 // admit gives l, whose peer knows the token, a place among the sessions. The error

@@ -122,6 +122,40 @@ func TestOldestOfAllIsClosedWhereAllAddressesHaveOne(t *testing.T) {
 	}
 }
 
+// TestStrangersDoNotDisplaceWhoKnowsTheKey has a flood from more addresses than there
+// is room for, and then one of those that know the key as well.
+func TestStrangersDoNotDisplaceWhoKnowsTheKey(t *testing.T) {
+	const bound = 16
+	g, v := newGate(bound, 1), newVisitors(t)
+	flood := func(know bool) {
+		for i := range 3 * bound {
+			l := v.from(fmt.Sprint("192.0.2.", i))
+			g.enter(l)
+			if know {
+				g.know(l)
+			}
+		}
+	}
+	member := v.from("198.51.100.1")
+	g.enter(member)
+	g.know(member)
+	flood(false)
+	if wasCut(member) {
+		t.Fatal("strangers displace a peer that knows the key")
+	}
+	flood(true)
+	if !wasCut(member) || g.knowing.count != bound {
+		t.Errorf("of those that know the key %d are there, want %d; the oldest is closed: %v", g.knowing.count, bound, wasCut(member))
+	}
+	displaced := v.from("192.0.2.0")
+	g.enter(displaced)
+	flood(false)
+	g.know(displaced)
+	if g.knowing.count != bound {
+		t.Errorf("a displaced connection makes it %d, want %d", g.knowing.count, bound)
+	}
+}
+
 // TestStrangersAreBounded has connections come, go and authenticate in any order.
 func TestStrangersAreBounded(t *testing.T) {
 	const bound = 16
@@ -142,20 +176,20 @@ func TestStrangersAreBounded(t *testing.T) {
 			}
 		}
 		count := 0
-		for source, of := range g.strangers {
+		for source, of := range g.strangers.links {
 			if count += len(of); len(of) == 0 {
 				t.Fatalf("%s has no strangers, and is in the table", source)
 			}
 		}
-		if count != g.count || count > bound {
-			t.Fatalf("%d strangers are in the table, %d are counted, %d allowed", count, g.count, bound)
+		if count != g.strangers.count || count > bound {
+			t.Fatalf("%d strangers are in the table, %d are counted, %d allowed", count, g.strangers.count, bound)
 		}
 	}
 	for _, s := range all {
 		g.leave(s)
 	}
-	if g.count != 0 || len(g.strangers) != 0 || len(g.sessions) != 0 {
-		t.Errorf("after all have left: %d, %d strangers, %d sessions", g.count, len(g.strangers), len(g.sessions))
+	if g.strangers.count != 0 || len(g.strangers.links) != 0 || len(g.sessions) != 0 {
+		t.Errorf("after all have left: %d, %d strangers, %d sessions", g.strangers.count, len(g.strangers.links), len(g.sessions))
 	}
 }
 

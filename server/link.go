@@ -88,6 +88,7 @@ func (l *link) handshake() (*zmtp.Conn, error) {
 	}
 	cfg := l.server.zmtp
 	cfg.HandshakeTimeout = protocol.HandshakeTimeout - delay
+	cfg.Known = func() { l.server.gate.know(l) }
 	cfg.Admit = func(net.Addr) error { return l.server.admit(l) }
 	conn, err := zmtp.Server(l.nc, &cfg)
 	if err == nil && !l.server.establish(l, conn) {

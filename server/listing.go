@@ -22,7 +22,7 @@ func (j *jail) appendListing(dst []byte, dir string, limit int, admit func(size 
 		return dst, err
 	}
 	defer d.close()
-	start := len(dst)
+	start, entries := len(dst), 0
 	dst = protocol.BeginListing(dst)
 	err = forEachName(d.file, func(name string) error {
 		e, ok := j.entry(d, name)
@@ -30,8 +30,8 @@ func (j *jail) appendListing(dst []byte, dir string, limit int, admit func(size 
 			return nil
 		}
 		dst = protocol.AppendEntry(dst, &e)
-		if len(dst)-start >= limit {
-			return failure(fmt.Sprintf("the listing of %s is longer than %d bytes", dir, limit))
+		if entries++; len(dst)-start >= limit || entries >= protocol.MaxEntries {
+			return failure(fmt.Sprintf("the listing of %s is longer than %d bytes or %d entries", dir, limit, protocol.MaxEntries))
 		}
 		return admit(len(dst) - start)
 	})

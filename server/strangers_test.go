@@ -121,8 +121,8 @@ func TestSilentStrangersNeverKeepOutClients(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if s.gate.count != 0 || len(s.gate.sessions) != 2 {
-			t.Errorf("%d strangers and %d sessions are left, want 0 and 2", s.gate.count, len(s.gate.sessions))
+		if s.gate.strangers.count != 0 || len(s.gate.sessions) != 2 {
+			t.Errorf("%d strangers and %d sessions are left, want 0 and 2", s.gate.strangers.count, len(s.gate.sessions))
 		}
 	})
 }
@@ -267,8 +267,8 @@ func TestConnectionsOfAClosedServerAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, Options{})
 		s.Close()
-		if after := connect(t, s, "192.0.2.1").awaitEnd(t, true); after != 0 || s.gate.count != 0 {
-			t.Errorf("a connection is closed after %v, %d are counted", after, s.gate.count)
+		if after := connect(t, s, "192.0.2.1").awaitEnd(t, true); after != 0 || s.gate.strangers.count != 0 {
+			t.Errorf("a connection is closed after %v, %d are counted", after, s.gate.strangers.count)
 		}
 	})
 }

@@ -51,12 +51,12 @@ func checkPrivateKey(text string) error {
 // privateKey returns the key that the flag's or the variable's text gives: itself, or
 // after an @ the path of a file with it. The @ is a character of Z85 too: text that is a
 // key is no path, unless that file exists.
-func privateKey(text string) (string, error) {
+func privateKey(out *output, text string) (string, error) {
 	path, named := strings.CutPrefix(text, "@")
 	if !named || path == "" || validKey(text) && !exists(path) {
 		return text, checkPrivateKey(text)
 	}
-	return readPrivateKey(path)
+	return readPrivateKey(out, path)
 }
 
 func exists(path string) bool {
@@ -66,10 +66,13 @@ func exists(path string) bool {
 
 // readPrivateKey returns the key in the file at path, which has it alone or in a line
 // as generate-keys prints it.
-func readPrivateKey(path string) (string, error) {
-	content, err := readKeyFile(path)
+func readPrivateKey(out *output, path string) (string, error) {
+	content, mode, err := readKeyFile(path)
 	if err != nil {
 		return "", asUsage(err)
+	}
+	if mode.Perm()&0o077 != 0 {
+		out.notef("warning: %s: others can read or change the private key; chmod 600 keeps it from them", path)
 	}
 	if text := strings.TrimSpace(content); validKey(text) {
 		return text, nil
@@ -82,16 +85,21 @@ func readPrivateKey(path string) (string, error) {
 	return "", usage(path+": it has no private key", "rmf generate-keys prints what it should have")
 }
 
-// readKeyFile reads a file that is small. A pipe that nobody writes to is empty.
-func readKeyFile(path string) (string, error) {
+// readKeyFile reads a file that is small, and tells its mode. A pipe that nobody writes
+// to is empty.
+func readKeyFile(path string) (string, os.FileMode, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", 0, err
+	}
 	content, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
 	if err == nil && len(content) > maxKeyFile {
 		err = failed(fmt.Sprintf("%s: larger than %d bytes, and so no file with a key", path, maxKeyFile), "")
 	}
-	return string(content), err
+	return string(content), info.Mode(), err
 }

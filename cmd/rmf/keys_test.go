@@ -57,7 +57,7 @@ func TestPrivateKey(t *testing.T) {
 		{"@missing", "", "missing: no such file or directory"},
 		{"@.", "", ".: is a directory"},
 	} {
-		got, err := privateKey(test.text)
+		got, err := privateKey(newOutput(os.Stdout, os.Stderr), test.text)
 		switch {
 		case test.line == "" && (err != nil || got != test.want):
 			t.Errorf("%q: %q, error %v, want %q", test.text, got, err, test.want)
@@ -76,7 +76,7 @@ func TestPathOfAKeyMayLookLikeAKey(t *testing.T) {
 	if err := os.WriteFile(atKey[1:], []byte(hyphenKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := privateKey(atKey); err != nil || got != hyphenKey {
+	if got, err := privateKey(newOutput(os.Stdout, os.Stderr), atKey); err != nil || got != hyphenKey {
 		t.Errorf("%q, error %v", got, err)
 	}
 }

@@ -50,7 +50,7 @@ func (f *serverFlags) prepare(out *output) error {
 	if err := checkLocalDirectory(f.Directory); err != nil {
 		return asUsage(err)
 	}
-	if err := f.findPrivateKey(); err != nil {
+	if err := f.findPrivateKey(out); err != nil {
 		return err
 	}
 	if f.Token == "" {
@@ -62,11 +62,11 @@ func (f *serverFlags) prepare(out *output) error {
 
 // findPrivateKey reads the key from its file, if it is in one: a process in the
 // background gets the key itself.
-func (f *serverFlags) findPrivateKey() error {
+func (f *serverFlags) findPrivateKey(out *output) error {
 	if f.PrivateKey == "" {
 		return nil
 	}
-	key, err := privateKey(string(f.PrivateKey))
+	key, err := privateKey(out, string(f.PrivateKey))
 	f.PrivateKey = keyText(key)
 	return err
 }

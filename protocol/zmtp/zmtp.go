@@ -40,6 +40,9 @@ type Config struct {
 	// WriteTimeout is the longest time that sending 1 MiB, or a shorter
 	// message, may take. 0 is protocol.WriteTimeout.
 	WriteTimeout time.Duration
+	// Known, on a server, is told when an encrypting peer has shown that it knows
+	// the server's key.
+	Known func()
 	// Admit, on a server, is asked about a peer that knows the token, before
 	// it is told so. Its error is the "in use" that the peer reads.
 	Admit func(peer net.Addr) error
@@ -136,7 +139,7 @@ func shake(l *link, cfg *Config, kind zmq4.SocketType) (*Conn, error) {
 // secure puts encryption between the link and the handshake, or nothing where the
 // connection is to be plain.
 func secure(l *link, cfg *Config, server bool) (net.Conn, error) {
-	config := &curve.Config{MaxFrame: cfg.MaxMessage}
+	config := &curve.Config{MaxFrame: cfg.MaxMessage, Known: cfg.Known}
 	if !server {
 		if cfg.Plain {
 			return greetPlain(l)
@@ -180,7 +183,7 @@ func (h *handshake) Handshake(zc *zmq4.Conn, server bool) error {
 			return err
 		}
 	}
-	peer, err := h.readReady()
+	peer, err := h.readReady(server)
 	if err != nil {
 		return err
 	}
@@ -204,7 +207,7 @@ func (h *handshake) sendReady(zc *zmq4.Conn) error {
 }
 
 // readReady returns the peer's metadata, its keys in lower case.
-func (h *handshake) readReady() (map[string]string, error) {
+func (h *handshake) readReady(server bool) (map[string]string, error) {
 	if err := h.c.flush(); err != nil {
 		return nil, err
 	}
@@ -219,6 +222,9 @@ func (h *handshake) readReady() (map[string]string, error) {
 	case zmq4.CmdReady:
 		return parseMetadata(body)
 	case zmq4.CmdError:
+		if server {
+			return nil, errors.New("ERROR of a client")
+		}
 		h.refused = &RefusedError{Reason: errorReason(body)}
 		return nil, h.refused
 	default:

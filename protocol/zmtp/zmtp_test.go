@@ -125,6 +125,22 @@ func TestWrongTokenIsToldAtOnce(t *testing.T) {
 	})
 }
 
+// TestErrorOfAClientIsNoRefusal: what a stranger says is no word of the server's.
+func TestErrorOfAClientIsNoRefusal(t *testing.T) {
+	_, server := configs(t, true)
+	address, accepted := listen(t, server)
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.Write(append(greeting(mechanismNull), "\x04\x0d\x05ERROR\x06in use"...))
+	a := <-accepted
+	if _, refused := errors.AsType[*RefusedError](a.err); a.err == nil || refused {
+		t.Errorf("error %v", a.err)
+	}
+}
+
 func TestAdmitRefusesWithItsReason(t *testing.T) {
 	bothWays(t, func(t *testing.T, client, server *Config) {
 		server.Admit = func(net.Addr) error { return errors.New("the lighthouse keeper") }

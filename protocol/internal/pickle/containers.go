@@ -137,6 +137,9 @@ func (d *decoder) setIn(s *slot, values []slot) error {
 	if len(values)%2 != 0 {
 		return d.errorf("key without a value")
 	}
+	if len(values)/2 > d.limits.Entries-len(o.items) {
+		return d.errorf("more entries in a dict than the limit of %d", d.limits.Entries)
+	}
 	o.items = slices.Grow(o.items, len(values)/2)
 	for i := 0; i < len(values); i += 2 {
 		key, ok := values[i].value.(string)

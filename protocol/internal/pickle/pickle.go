@@ -118,6 +118,9 @@ type Limits struct {
 	// few dozen, and two for each part of a path.
 	Ops int
 
+	// Entries is the number of entries of each dict. Default Ops.
+	Entries int
+
 	// Memo is the number of values that the memo holds. Default Ops.
 	Memo int
 
@@ -142,6 +145,9 @@ func (l Limits) withDefaults(size int) Limits {
 	}
 	if l.Ops == 0 {
 		l.Ops = minimumOps + size/2
+	}
+	if l.Entries == 0 {
+		l.Entries = l.Ops
 	}
 	if l.Memo == 0 {
 		l.Memo = l.Ops

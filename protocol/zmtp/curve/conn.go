@@ -14,6 +14,10 @@ type Config struct {
 	// ServerKey is, for a client, the server's long-term public key. The client's
 	// own long-term key is a new one for each connection: nobody checks it.
 	ServerKey Key
+	// Known, if not nil, is called by a server when HELLO has shown that the client
+	// knows the server's public key. Only that it knows the same as others: not who
+	// it is.
+	Known func()
 	// MaxFrame is the largest body of a frame that is received after the
 	// handshake, in bytes.
 	MaxFrame int

@@ -16,12 +16,12 @@
 //	                   <-           READY or ERROR
 //	MESSAGE            <->          MESSAGE
 //
-// A greeting is RFC 23's; the first command waits for nobody's. All commands but ERROR
-// hold a box: what X to Y seals, which only who has x or y can do or undo, and Poly1305's
-// 16 bytes before it. Its nonce of 24 bytes is a prefix and what the command carries of
-// it. Offsets and sizes in bytes, numbers are big-endian:
+// A greeting is RFC 23's. All commands but ERROR hold a box. "Box X to Y" is sealed with x
+// and Y and opened with y and X: who has neither x nor y can't read it, nor make one. It is
+// 16 bytes longer than its content. Its nonce of 24 bytes is a prefix, in quotes below, and
+// the nonce that the command carries. Offsets and sizes in bytes; numbers are big-endian:
 //
-//	HELLO, in a frame with the flag COMMAND, as all up to READY
+//	HELLO, in a frame with the flag COMMAND, as all but MESSAGE
 //	    0   6  "\x05HELLO"
 //	    6   2  version: 1, 0
 //	    8  72  zeros, so that WELCOME is no longer than what asks for it
@@ -63,7 +63,7 @@
 //	    7      reason
 //
 // The short nonces of a direction count its commands, by one: whoever leaves one out,
-// repeats it or sends it out of turn ends the connection, as does whoever changes a byte.
+// repeats one or changes their order ends the connection, as does whoever changes a byte.
 // Where RFC 26 leaves a choice, or libzmq takes less:
 //
 //	padding of HELLO     must be zeros (libzmq does not look)
@@ -77,13 +77,13 @@
 //
 // # What is protected
 //
-// What the upper sides say after the greeting is read by nobody else, and arrives as it was
-// said and in that order, or not at all: frames, commands among them, and the metadata, the
-// client's identity in it. That the server has s is proved to the client before it says
-// anything. Who the client is, the server learns from the metadata alone.
+// What the upper sides say after the greeting (metadata, with the client's identity in it,
+// commands and frames) is read by nobody else, and arrives whole and in order up to where
+// the connection ends. The server proves that it has s before the client says any of that.
+// Who the client is, the server learns from the metadata alone.
 //
-// Lengths and times are seen. The end of a connection, and ERROR, can come from anybody;
-// what is said before ERROR's end of the handshake is no proof of anything.
+// Lengths and times are seen. Whoever can change what the network carries can end a
+// connection at any time, during the handshake with an ERROR: neither proves anything.
 //
 // Whoever gets hold of s can play the server from then on, but can't read what was recorded
 // before (forward secrecy): that takes c' or s', which both sides forget as soon as they

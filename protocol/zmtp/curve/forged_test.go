@@ -9,12 +9,14 @@ import (
 type forgedClient struct {
 	client
 	initiateNonce uint64
-	// content returns what is in the box of INITIATE.
-	content func(h *client) []byte
+	initiating    content
 }
 
-func newForgedClient(cfg *Config, content func(h *client) []byte) *forgedClient {
-	return &forgedClient{client: client{cfg: cfg}, initiateNonce: initiateNonce, content: content}
+// content returns what is in the box of INITIATE.
+type content func(h *client) []byte
+
+func newForgedClient(cfg *Config, initiating content) *forgedClient {
+	return &forgedClient{client: client{cfg: cfg}, initiateNonce: initiateNonce, initiating: initiating}
 }
 
 func (f *forgedClient) peer() *peer {
@@ -39,16 +41,45 @@ func (f *forgedClient) initiate(received []byte) []byte {
 	}
 	nonce := shortNonce(f.initiateNonce)
 	command := slices.Concat([]byte(initiateName), f.cookie, nonce)
-	return commandFrame(f.session.seal(command, f.content(&f.client), fullNonce(initiatePrefix, nonce)))
+	return commandFrame(f.session.seal(command, f.initiating(&f.client), fullNonce(initiatePrefix, nonce)))
 }
 
-// vouched is the content of an INITIATE, whose vouch for transient and server is made
-// with the given pair.
-func vouched(h *client, public Key, vouch *boxKey, transient, server Key) []byte {
+// vouched is the content of an INITIATE in which the owner of public vouches.
+func vouched(public Key, key *boxKey, content []byte, metadata string) []byte {
 	nonce := make([]byte, longNonceSize)
-	content := slices.Concat(public[:], nonce)
-	content = vouch.seal(content, slices.Concat(transient[:], server[:]), fullNonce(vouchPrefix, nonce))
-	return append(content, metadata...)
+	b := slices.Concat(public[:], nonce)
+	return append(key.seal(b, content, fullNonce(vouchPrefix, nonce)), metadata...)
+}
+
+// vouchedByNew is vouched with a new long-term key.
+func vouchedByNew(h *client, content []byte, metadata string) []byte {
+	public, private, err := GenerateKeys()
+	if err != nil {
+		panic(err)
+	}
+	shared, err := sharedKey(&h.server, &private)
+	if err != nil {
+		panic(err)
+	}
+	return vouched(public, shared, content, metadata)
+}
+
+// vouch is what a client vouches for.
+func vouch(h *client) []byte { return slices.Concat(h.public[:], h.cfg.ServerKey[:]) }
+
+// honest is a content that is all right.
+func honest(metadata string) content {
+	return func(h *client) []byte { return vouchedByNew(h, vouch(h), metadata) }
+}
+
+// vouching is a content that vouches for b.
+func vouching(b []byte) content {
+	return func(h *client) []byte { return vouchedByNew(h, b, metadata) }
+}
+
+// being is a content of b alone.
+func being(b []byte) content {
+	return func(*client) []byte { return b }
 }
 
 // forgedServer is a server that keeps to the protocol until it sends its transient key,
@@ -56,6 +87,8 @@ func vouched(h *client, public Key, vouch *boxKey, transient, server Key) []byte
 type forgedServer struct {
 	cfg             *Config
 	public, private Key // transient
+	// content is what is in the box of WELCOME, nil for what ought to be.
+	content []byte
 	// ready returns READY.
 	ready func(session *boxKey) []byte
 
@@ -81,9 +114,13 @@ func (f *forgedServer) welcome(received []byte) []byte {
 	if err != nil {
 		panic(err)
 	}
+	content := f.content
+	if content == nil {
+		content = slices.Concat(f.public[:], make([]byte, cookieSize))
+	}
 	nonce := make([]byte, longNonceSize)
 	command := slices.Concat([]byte(welcomeName), nonce)
-	return commandFrame(hello.seal(command, slices.Concat(f.public[:], make([]byte, cookieSize)), fullNonce(welcomePrefix, nonce)))
+	return commandFrame(hello.seal(command, content, fullNonce(welcomePrefix, nonce)))
 }
 
 func (f *forgedServer) readyOf([]byte) []byte {

@@ -18,8 +18,8 @@ const (
 )
 
 var (
-	// ErrMechanism is a peer whose mechanism is not CURVE, or who hangs up on a
-	// greeting that says CURVE.
+	// ErrMechanism is a peer whose mechanism is not CURVE, or that hangs up behind
+	// the signature of its greeting, as libzmq with another mechanism does.
 	ErrMechanism = errors.New("curve: the peer's mechanism is not CURVE")
 
 	errGreeting = errors.New("curve: malformed greeting")
@@ -43,7 +43,7 @@ func readGreeting(r io.Reader) ([]byte, error) {
 		return nil, unexpected(err)
 	case g[0] != 0xff || g[signatureEnd-1] != 0x7f || n > signatureEnd && g[signatureEnd] < majorVersion:
 		return nil, errGreeting
-	case n < mechanismEnd && hungUp(err):
+	case n == signatureEnd && hungUp(err):
 		return nil, ErrMechanism
 	case err != nil:
 		return nil, unexpected(err)
@@ -53,8 +53,9 @@ func readGreeting(r io.Reader) ([]byte, error) {
 	return greeting("NULL", 0), nil
 }
 
-// hungUp reports whether the peer has ended the connection, as libzmq does inside its
-// greeting when it has read of another mechanism than its own.
+// hungUp reports whether the peer has ended the connection. libzmq does that when it has
+// read of another mechanism than its own: behind its signature, or before, where what it
+// reads is faster than what it writes. Others hang up there for other reasons, too.
 func hungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }

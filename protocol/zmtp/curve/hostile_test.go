@@ -5,9 +5,10 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
-	"golang.org/x/crypto/salsa20/salsa"
+	"golang.org/x/crypto/nacl/box"
 
 	"github.com/remofile/remofile/protocol"
 	"github.com/remofile/remofile/protocol/internal/cost"
@@ -37,48 +38,30 @@ func readAsClient(p *peer, cfg *Config) outcome {
 // other one is.
 func publicSecret() *boxKey {
 	key := new([32]byte)
-	salsa.HSalsa20(key, new([16]byte), key, &salsa.Sigma)
+	box.Precompute(key, new([32]byte), new([32]byte))
 	return (*boxKey)(key)
 }
 
-// honestVouch is the content of a client's INITIATE that is all right.
-func honestVouch(h *client) []byte {
-	public, private, err := GenerateKeys()
-	if err != nil {
-		panic(err)
-	}
-	vouch, err := sharedKey(&h.server, &private)
-	if err != nil {
-		panic(err)
-	}
-	return vouched(h, public, vouch, h.public, h.cfg.ServerKey)
-}
-
 func TestServerTakesAnHonestVouchOnly(t *testing.T) {
-	another, stranger, err := GenerateKeys()
+	another, _, err := GenerateKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
-		content func(h *client) []byte
+		content content
 		want    string
 	}{
-		"an honest one": {honestVouch, ""},
+		"an honest one": {honest(metadata), ""},
 		"for another transient key": {func(h *client) []byte {
-			vouch, _ := sharedKey(&h.server, &stranger)
-			return vouched(h, another, vouch, another, h.cfg.ServerKey)
+			return vouchedByNew(h, slices.Concat(another[:], h.cfg.ServerKey[:]), metadata)
 		}, "curve: malformed vouch"},
 		"for another server": {func(h *client) []byte {
-			vouch, _ := sharedKey(&h.server, &stranger)
-			return vouched(h, another, vouch, h.public, another)
+			return vouchedByNew(h, slices.Concat(h.public[:], another[:]), metadata)
 		}, "curve: malformed vouch"},
 		"by another owner": {func(h *client) []byte {
-			vouch, _ := sharedKey(&h.server, &stranger)
-			return vouched(h, h.public, vouch, h.public, h.cfg.ServerKey)
+			return slices.Concat(another[:], honest(metadata)(h)[keySize:])
 		}, "curve: the box of the vouch can't be opened"},
-		"none": {func(*client) []byte {
-			return make([]byte, keySize+longNonceSize+vouchSize)
-		}, "low order"},
+		"none": {being(make([]byte, keySize+longNonceSize+vouchSize)), "low order"},
 	} {
 		client, server := configs(t, 0)
 		o := readAsServer(newForgedClient(client, test.content).peer(), server)
@@ -88,16 +71,16 @@ func TestServerTakesAnHonestVouchOnly(t *testing.T) {
 			if !accepted {
 				t.Errorf("%s: read %q, error %v", name, o.read, o.err)
 			}
-		case accepted || o.err == nil || !bytes.Contains([]byte(o.err.Error()), []byte(test.want)):
+		case accepted || o.err == nil || !strings.Contains(o.err.Error(), test.want):
 			t.Errorf("%s: read %q, error %v, want %s", name, o.read, o.err, test.want)
 		}
 	}
 }
 
 // vouchOfLowOrder is the content of an INITIATE with a key that everybody can vouch with.
-func vouchOfLowOrder(low Key) func(h *client) []byte {
+func vouchOfLowOrder(low Key) content {
 	return func(h *client) []byte {
-		return vouched(h, low, publicSecret(), h.public, h.cfg.ServerKey)
+		return vouched(low, publicSecret(), vouch(h), metadata)
 	}
 }
 
@@ -109,8 +92,8 @@ func TestKeysOfLowOrderAreRefused(t *testing.T) {
 		hello := slices.Concat([]byte(helloName), make([]byte, helloPadding), low[:], nonce)
 		hello = publicSecret().seal(hello, make([]byte, helloProof), fullNonce(helloPrefix, nonce))
 		p := wire(slices.Concat(curveGreeting, commandFrame(hello)))
-		if o := readAsServer(p, server); o.err == nil || len(p.received) > greetingSize {
-			t.Errorf("%x as C': error %v, %d bytes sent", low, o.err, len(p.received))
+		if o := readAsServer(p, server); o.err != ErrKey || len(p.received) > greetingSize {
+			t.Errorf("%x as C': error %v, want %v; %d bytes sent", low, o.err, ErrKey, len(p.received))
 		}
 
 		if o := readAsServer(newForgedClient(client, vouchOfLowOrder(low)).peer(), server); o.err == nil || len(o.read) > greetingSize {
@@ -131,12 +114,29 @@ func TestKeysOfLowOrderAreRefused(t *testing.T) {
 	}
 }
 
+func TestKnownIsToldOfClientsThatKnowTheKey(t *testing.T) {
+	client, server := configs(t, 0)
+	stranger, _ := configs(t, 0)
+	known := 0
+	server.Known = func() { known++ }
+	for _, test := range []struct {
+		of   *Config
+		want int
+	}{{stranger, 0}, {client, 1}} {
+		known = 0
+		readAsServer(newForgedClient(test.of, honest(metadata)).peer(), server)
+		if known != test.want {
+			t.Errorf("told %d times, want %d", known, test.want)
+		}
+	}
+}
+
 func TestInitiateHasTheNextShortNonce(t *testing.T) {
 	for nonce, want := range map[uint64]error{
 		helloNonce - 1: errSequence, helloNonce: errSequence, helloNonce + 2: errSequence, 1 << 63: errSequence,
 	} {
 		client, server := configs(t, 0)
-		f := newForgedClient(client, honestVouch)
+		f := newForgedClient(client, honest(metadata))
 		f.initiateNonce = nonce
 		if o := readAsServer(f.peer(), server); !errors.Is(o.err, want) {
 			t.Errorf("nonce %d: error %v, want %v", nonce, o.err, want)
@@ -162,7 +162,7 @@ func TestOnlyTheCommandThatIsDueIsTaken(t *testing.T) {
 		"a flag that is nowhere": {flagCommand | 8, 0},
 	} {
 		client, server := configs(t, 0)
-		hello := newForgedClient(client, honestVouch)
+		hello := newForgedClient(client, honest(metadata))
 		welcome := newForgedServer(server)
 		welcome.ready = func(*boxKey) []byte { return frame }
 		for stage, o := range map[string]outcome{

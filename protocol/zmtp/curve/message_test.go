@@ -379,16 +379,19 @@ func (d *discard) Write(b []byte) (int, error) { return d.to.Write(b) }
 func TestLargeBuffersAreNotKept(t *testing.T) {
 	near, far := memPair()
 	c, s := established(t, near, far, 2*keepSize)
-	large, small := plainFrame(0, make([]byte, 2*keepSize)), plainFrame(0, nil)
-	mustWrite(t, c, large)
-	mustRead(t, s, large)
-	mustWrite(t, c, small)
-	mustRead(t, s, small)
-	for name, b := range map[string][]byte{
-		"written": c.splitter.frame, "sealed": c.sealer.out, "received": s.opener.box, "opened": s.opener.frame,
-	} {
+	isSmall := func(name string, b []byte) {
+		t.Helper()
 		if cap(b) > keepSize {
 			t.Errorf("a buffer of %d bytes is kept for what is %s", cap(b), name)
 		}
 	}
+	large, small := plainFrame(0, make([]byte, 2*keepSize)), plainFrame(0, nil)
+	mustWrite(t, c, large)
+	isSmall("written", c.splitter.frame)
+	isSmall("sealed", c.sealer.out)
+	mustRead(t, s, large)
+	isSmall("received", s.opener.box)
+	mustWrite(t, c, small)
+	mustRead(t, s, small)
+	isSmall("opened", s.opener.frame)
 }

@@ -66,7 +66,7 @@ func (h *server) receiveHello() error {
 	h.client = Key(fields[:keySize])
 	hello, err := sharedKey(&h.client, &h.cfg.PrivateKey)
 	if err != nil {
-		return err
+		return ErrKey // of low order: nobody who knows our key sends that
 	}
 	nonce, box := fields[keySize:][:shortNonceSize], fields[keySize+shortNonceSize:]
 	if _, ok := hello.open(nil, box, fullNonce(helloPrefix, nonce)); !ok {
@@ -74,6 +74,9 @@ func (h *server) receiveHello() error {
 	}
 	h.received = firstNonce(nonce)
 	h.stage = awaitInitiate
+	if h.cfg.Known != nil {
+		h.cfg.Known()
+	}
 	return h.sendWelcome(hello)
 }
 
