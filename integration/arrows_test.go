@@ -18,6 +18,7 @@ var allowed = map[string]struct {
 	why     string
 }{
 	"protocol":            {nil, "the wire is pure bytes and types: it must not depend on how they travel"},
+	"protocol/remofile2":  {nil, "the wire is pure bytes and types: it must not depend on how they travel"},
 	"protocol/zmtp":       {[]string{"protocol", "protocol/zmtp/curve"}, "connections carry messages, whoever serves or asks"},
 	"protocol/zmtp/curve": {[]string{"protocol"}, "encryption lies under the handshake and knows nothing of it"},
 	"server":              {[]string{"protocol", "protocol/zmtp", "protocol/zmtp/curve"}, "the server must not know its clients' code"},

@@ -140,6 +140,33 @@ func TestClientOnPythonServer(t *testing.T) {
 	}
 }
 
+// TestWhyAPythonServerHangsUpIsTold has one that does not encrypt, and one with another
+// key: libzmq tells neither, and hangs up at one moment or another.
+func TestWhyAPythonServerHangsUpIsTold(t *testing.T) {
+	public, _, err := server.GenerateKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := startPythonServer(t, t.TempDir(), token)
+	encrypts := startPythonServer(t, t.TempDir(), token, "SERVER_KEY=derived")
+	for _, test := range []struct {
+		o    remote.Options
+		want remote.Code
+	}{
+		{remote.Options{Address: plain, Token: token}, remote.NotEncrypted},
+		{remote.Options{Address: plain, Token: token, PublicKey: public}, remote.NotEncrypted},
+		{remote.Options{Address: encrypts, Token: server.GenerateToken()}, remote.Denied},
+		{remote.Options{Address: encrypts, Token: token, PublicKey: public}, remote.WrongKey},
+	} {
+		test.o.Timeout = 20 * time.Second
+		for range 25 {
+			if _, err := remote.Dial(t.Context(), test.o); !errors.Is(err, test.want) {
+				t.Fatalf("error %v, want %v", err, test.want)
+			}
+		}
+	}
+}
+
 func useForeignServer(t *testing.T, c *remote.Client) {
 	ctx := context.Background()
 	if !c.Foreign() {

@@ -115,6 +115,9 @@ func (c *Client) connect(ctx context.Context) (*zmtp.Conn, error) {
 	if err == nil {
 		conn, err = zmtp.Client(timed, nc, &c.cfg)
 	}
+	if err != nil && !c.opts.Plain && hungUp(err) {
+		err = c.explain(timed, err)
+	}
 	switch {
 	case err == nil:
 		return conn, nil
@@ -124,6 +127,24 @@ func (c *Client) connect(ctx context.Context) (*zmtp.Conn, error) {
 		return nil, &Error{Code: Timeout}
 	default:
 		return nil, c.opts.undialled(err)
+	}
+}
+
+// explain asks a server that hung up in the handshake what it speaks: libzmq gives no
+// reason, neither where it does not encrypt, nor where the key is wrong.
+func (c *Client) explain(ctx context.Context, hungUp error) error {
+	nc, err := c.opts.Dial(ctx, c.opts.Address)
+	if err != nil {
+		return hungUp
+	}
+	mechanism, err := zmtp.ServerMechanism(nc)
+	switch {
+	case err != nil:
+		return hungUp
+	case mechanism == zmtp.MechanismNull:
+		return zmtp.ErrPeerPlain
+	default:
+		return zmtp.ErrKeyRefused
 	}
 }
 

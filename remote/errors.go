@@ -189,6 +189,11 @@ func corrupted(err error) *Error { return &Error{Code: Corrupted, Err: err} }
 
 var errLost = errors.New("the connection was lost")
 
+// hungUp reports whether err is the end of a connection that the peer caused.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
 // lost returns what the end of a connection means to the request under way.
 func lost(err error) *Error {
 	var e *Error

@@ -200,6 +200,15 @@ func (g *gate) fail(l *link, err error) {
 	l.log.Log(context.Background(), level, message, "err", err)
 }
 
+// logPlain tells of a peer that does not encrypt, which the server wants. It gives no
+// reason that a foreign one would show.
+func (g *gate) logPlain(l *link) {
+	g.mu.Lock()
+	level := g.refusals.level()
+	g.mu.Unlock()
+	l.log.Log(context.Background(), level, "connection without encryption refused")
+}
+
 // countFailure returns how many failures of source are not forgiven. Those that cost
 // it nothing are worth a warning, and so is the first one that does.
 func (g *gate) countFailure(source netip.Addr) (failures int, level slog.Level) {

@@ -114,7 +114,9 @@ func (l *link) sleep(d time.Duration) error {
 // the peer's address; that the server is in use, or the link lost, has none.
 func (l *link) turnedAway(err error) {
 	refused, ok := errors.AsType[*zmtp.RefusedError](err)
-	if !ok {
+	if errors.Is(err, zmtp.ErrPeerPlain) {
+		l.server.gate.logPlain(l)
+	} else if !ok {
 		l.log.Debug("handshake failed", "err", err)
 	} else if _, inUse := refused.InUse(); inUse {
 		l.log.Info("session refused", "err", err)

@@ -90,7 +90,17 @@ func (c *connection) dial(ctx context.Context, out *output) (*remote.Client, err
 		return nil, err
 	}
 	c.warn(out)
-	return remote.Dial(ctx, o)
+	return connect(ctx, o)
+}
+
+// connect is remote.Dial, with the hint that a user with a public key needs where a server
+// does not encrypt.
+func connect(ctx context.Context, o remote.Options) (*remote.Client, error) {
+	client, err := remote.Dial(ctx, o)
+	if err != nil && o.PublicKey != "" {
+		err = withHint(err, remote.NotEncrypted, "it is not the server of that public key, or somebody is in between")
+	}
+	return client, err
 }
 
 // checkPort refuses what is no port, or one below lowest.

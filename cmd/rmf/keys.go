@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/sys/unix"
@@ -13,8 +14,12 @@ import (
 	"github.com/remofile/remofile/server"
 )
 
-// maxKeyFile bounds a file with a private key, in bytes.
-const maxKeyFile = 4 << 10
+// maxKeyFile bounds a file with a private key, in bytes; keyFileTime how long it takes
+// to read one that is a pipe.
+const (
+	maxKeyFile  = 4 << 10
+	keyFileTime = 5 * time.Second
+)
 
 // How generate-keys prints a key pair.
 const (
@@ -32,7 +37,10 @@ func (k *keyText) Decode(ctx *kong.DecodeContext) error {
 	if token.IsEOL() {
 		return errors.New("expected a key")
 	}
-	*k = keyText(token.String())
+	*k = keyText(strings.TrimSpace(token.String()))
+	if *k == "" { // of a command that failed, as a rule: not to be taken for no key
+		return errors.New("expected a key, not an empty one")
+	}
 	return nil
 }
 
@@ -86,7 +94,7 @@ func readPrivateKey(out *output, path string) (string, error) {
 }
 
 // readKeyFile reads a file that is small, and tells its mode. A pipe that nobody writes
-// to is empty.
+// to is empty; whoever writes to one has keyFileTime.
 func readKeyFile(path string) (string, os.FileMode, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -95,6 +103,10 @@ func readKeyFile(path string) (string, os.FileMode, error) {
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
+		return "", 0, err
+	}
+	// What can't make us wait knows no deadline.
+	if err := file.SetReadDeadline(time.Now().Add(keyFileTime)); err != nil && !errors.Is(err, os.ErrNoDeadline) {
 		return "", 0, err
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))

@@ -153,7 +153,7 @@ func (m *mounting) run(ctx context.Context, ready func() error) error {
 
 	// The client has no log: all that it would warn of is a weak token, which has
 	// been told in a line of its own, before the process went to the background.
-	client, err := remote.Dial(ctx, m.dial)
+	client, err := connect(ctx, m.dial)
 	if err != nil {
 		return err
 	}

@@ -13,9 +13,15 @@
 // mechanism: CURVE, or NULL where it serves plain clients, too. A server that does not
 // goes on with CURVE, whatever it was offered, and hangs up. A client that encrypts
 // sends its greeting and HELLO at once, and hangs up on any other mechanism than
-// CURVE: what it has sent by then holds no secret.
+// CURVE: what it has sent by then holds no secret. Where the server hangs up before it has
+// told its mechanism, as libzmq does, the client asks for that by the first 12 bytes of a
+// greeting, on another connection, to be able to say what is wrong.
 //
-// The token travels as the socket identity in the client's metadata (READY, or under
+// A client of CURVE has a pair of keys as well: a server asks for no particular one, any
+// fresh pair will do. libzmq does not tell its user that it was refused: no answer comes,
+// so a receive timeout is needed there.
+//
+// The token, in UTF-8, travels as the socket identity in the client's metadata (READY, or under
 // CURVE INITIATE, encrypted), which the server checks, in constant time, before it
 // sends its own. Both sides put X-Remofile into their metadata: the highest Remofile
 // protocol that they speak, in decimal.

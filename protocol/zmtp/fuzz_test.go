@@ -39,7 +39,7 @@ func FuzzServer(f *testing.F) {
 		f.Fatal(err)
 	}
 	server := &Config{Token: "secret", Key: private, Plain: true, Version: 1, MaxMessage: 1 << 20}
-	null := string(greeting(mechanismNull))
+	null := string(greeting(MechanismNull))
 	for _, after := range []string{
 		"\x04\x2a\x05READY" + readyOfREQ + "\x01\x00\x00\x03abc",
 		"\x04\x2a\x05READY" + readyOfREQ + "\x04\x09\x04PING\x00\x00xx",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 )
 
 // A greeting (RFC 23/ZMTP, 64 bytes): a signature of 10 bytes, the version in two, the
@@ -13,9 +14,12 @@ const (
 	greetingSize   = 64
 	versionEnd     = 12 // signature and version
 	mechanismEnd   = 32
-	mechanismNull  = "NULL"
 	mechanismCurve = "CURVE"
+	mechanismTime  = time.Second // of ServerMechanism
 )
+
+// MechanismNull is that of a plain connection.
+const MechanismNull = "NULL"
 
 var (
 	// ErrPeerPlain is a peer that does not encrypt, where this side does not
@@ -79,7 +83,7 @@ func (c *greetedConn) Write(p []byte) (int, error) {
 
 // greetPlain does a client's part of the greeting without encryption.
 func greetPlain(nc net.Conn) (net.Conn, error) {
-	if _, err := nc.Write(greeting(mechanismNull)); err != nil {
+	if _, err := nc.Write(greeting(MechanismNull)); err != nil {
 		return nil, err
 	}
 	peer, mechanism, err := readGreeting(nc)
@@ -90,6 +94,22 @@ func greetPlain(nc net.Conn) (net.Conn, error) {
 		return nil, ErrPeerEncrypts
 	}
 	return &greetedConn{Conn: nc, peer: peer, sent: greetingSize}, nil
+}
+
+// ServerMechanism returns the mechanism of a server that has hung up on an encrypted
+// handshake: libzmq does not tell it before, where that is another one. A server that
+// waits for its client's mechanism, as ours does, doesn't tell it at all. What it is
+// sent is no secret. nc is closed.
+func ServerMechanism(nc net.Conn) (string, error) {
+	defer nc.Close()
+	if err := nc.SetDeadline(time.Now().Add(mechanismTime)); err != nil {
+		return "", err
+	}
+	if _, err := nc.Write(greeting("")[:versionEnd]); err != nil {
+		return "", err
+	}
+	_, mechanism, err := readGreeting(nc)
+	return mechanism, err
 }
 
 // greetClient does the first part of a server's greeting. The mechanism is the

@@ -65,9 +65,9 @@ func TestNothingSecretGoesToAServerThatDoesNotEncrypt(t *testing.T) {
 		answer string
 		want   error
 	}{
-		"libzmq":           {string(greeting("")[:10]), ErrPeerPlain},
-		"NULL":             {string(greeting(mechanismNull)), ErrPeerPlain},
-		"NULL and a READY": {string(greeting(mechanismNull)) + "\x04\x06\x05READY", ErrPeerPlain},
+		"libzmq":           {string(greeting("")[:10]), io.ErrUnexpectedEOF},
+		"NULL":             {string(greeting(MechanismNull)), ErrPeerPlain},
+		"NULL and a READY": {string(greeting(MechanismNull)) + "\x04\x06\x05READY", ErrPeerPlain},
 		"PLAIN":            {string(greeting("PLAIN")), ErrPeerPlain},
 		"a refusal":        {string(greeting(mechanismCurve)) + refusal, nil},
 		"no ZeroMQ":        {"HTTP/1.1 400 Bad Request\r\n\r\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", nil},

@@ -61,6 +61,9 @@ const (
 	inUsePrefix = "in use: "
 )
 
+// ErrKeyRefused is the refusal of a client that did not know the server's key.
+var ErrKeyRefused = &RefusedError{Reason: reasonKey}
+
 // Key reports whether the client did not know the server's key: the one that is
 // derived from the token, or a private one.
 func (e *RefusedError) Key() bool { return e.Reason == reasonKey }
@@ -152,7 +155,7 @@ func secure(l *link, cfg *Config, server bool) (net.Conn, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case mechanism == mechanismNull && cfg.Plain:
+	case mechanism == MechanismNull && cfg.Plain:
 		return greeted, nil
 	case mechanism == mechanismCurve:
 		return curve.Server(greeted, config), nil

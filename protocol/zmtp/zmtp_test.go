@@ -134,7 +134,7 @@ func TestErrorOfAClientIsNoRefusal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	nc.Write(append(greeting(mechanismNull), "\x04\x0d\x05ERROR\x06in use"...))
+	nc.Write(append(greeting(MechanismNull), "\x04\x0d\x05ERROR\x06in use"...))
 	a := <-accepted
 	if _, refused := errors.AsType[*RefusedError](a.err); a.err == nil || refused {
 		t.Errorf("error %v", a.err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"syscall"
 )
 
 // A greeting (RFC 23/ZMTP): a signature, whose padding may be anything, the version in
@@ -39,23 +38,12 @@ func readGreeting(r io.Reader) ([]byte, error) {
 	g := make([]byte, greetingSize)
 	n, err := io.ReadFull(r, g)
 	switch {
-	case n < signatureEnd:
-		return nil, unexpected(err)
-	case g[0] != 0xff || g[signatureEnd-1] != 0x7f || n > signatureEnd && g[signatureEnd] < majorVersion:
+	case n >= signatureEnd && (g[0] != 0xff || g[signatureEnd-1] != 0x7f), n > signatureEnd && g[signatureEnd] < majorVersion:
 		return nil, errGreeting
-	case n == signatureEnd && hungUp(err):
-		return nil, ErrMechanism
 	case err != nil:
 		return nil, unexpected(err)
 	case !bytes.Equal(g[mechanismFrom:mechanismEnd], greeting("CURVE", 0)[mechanismFrom:mechanismEnd]):
 		return nil, ErrMechanism
 	}
 	return greeting("NULL", 0), nil
-}
-
-// hungUp reports whether the peer has ended the connection. libzmq does that when it has
-// read of another mechanism than its own: behind its signature, or before, where what it
-// reads is faster than what it writes. Others hang up there for other reasons, too.
-func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }

@@ -88,12 +88,11 @@ func TestTransientSecretsAreForgotten(t *testing.T) {
 
 // mechanisms are greetings of peers that don't speak CURVE.
 var mechanisms = map[string][]byte{
-	"NULL":                          greeting("NULL", 0),
-	"PLAIN":                         greeting("PLAIN", 1),
-	"none":                          greeting("", 0),
-	"a longer name":                 greeting("CURVES", 0),
-	"more behind the name":          greeting("CURVE\x00S", 0),
-	"libzmq's end at the signature": greeting("", 0)[:signatureEnd],
+	"NULL":                 greeting("NULL", 0),
+	"PLAIN":                greeting("PLAIN", 1),
+	"none":                 greeting("", 0),
+	"a longer name":        greeting("CURVES", 0),
+	"more behind the name": greeting("CURVE\x00S", 0),
 }
 
 func TestOtherMechanismEndsAClientThatHasSaidNothing(t *testing.T) {

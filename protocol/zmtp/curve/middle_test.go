@@ -171,9 +171,6 @@ func TestHandshakeThatEndsIsAnError(t *testing.T) {
 		}
 		check := func(receiver outcome, sender string, flight, at int) {
 			want := io.ErrUnexpectedEOF
-			if flight == 0 && at == signatureEnd {
-				want = ErrMechanism
-			}
 			if receiver.err != want || bytes.HasSuffix(receiver.read, readyFrame) {
 				t.Errorf("cut at byte %d of the %s's flight %d: read %q, error %v, want %v",
 					at, sender, flight, receiver.read, receiver.err, want)
