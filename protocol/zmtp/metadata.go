@@ -5,9 +5,14 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/go-zeromq/zmq4"
 )
 
-var errMetadata = errors.New("malformed metadata")
+var (
+	errMetadata   = errors.New("malformed metadata")
+	errSocketType = errors.New("the peer's socket is of another type than REQ, REP, DEALER and ROUTER")
+)
 
 // nameChars are what the name of a property consists of (RFC 23).
 const nameChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+"
@@ -39,6 +44,16 @@ func parseMetadata(b []byte) (map[string]string, error) {
 		b = b[size:]
 	}
 	return m, nil
+}
+
+// checkSocketType refuses what is none of the sockets that can be a peer: zmq4 panics at
+// types that it doesn't know.
+func checkSocketType(name string) error {
+	switch zmq4.SocketType(name) {
+	case zmq4.Req, zmq4.Rep, zmq4.Dealer, zmq4.Router:
+		return nil
+	}
+	return errSocketType
 }
 
 // remofileVersion returns the peer's X-Remofile, 0 where there is none.

@@ -190,6 +190,9 @@ func (h *handshake) Handshake(zc *zmq4.Conn, server bool) error {
 	if err != nil {
 		return err
 	}
+	if err := checkSocketType(peer["socket-type"]); err != nil {
+		return err
+	}
 	zc.Peer.Meta["Socket-Type"] = peer["socket-type"]
 	h.peerVersion = remofileVersion(peer)
 	if !server {

@@ -125,6 +125,23 @@ func TestWrongTokenIsToldAtOnce(t *testing.T) {
 	})
 }
 
+// TestUnknownSocketTypesAreRefused has either side get a READY of a socket that there is
+// not, or can't be here.
+func TestUnknownSocketTypesAreRefused(t *testing.T) {
+	for _, socketType := range []string{"", "\x0bSocket-Type\x00\x00\x00\x00", "\x0bSocket-Type\x00\x00\x00\x04WHAT",
+		"\x0bSocket-Type\x00\x00\x00\x03PUB", "\x0bSocket-Type\x00\x00\x00\x06DEALER\x0bSocket-Type\x00\x00\x00\x03REQ"} {
+		client, server := configs(t, true)
+		properties := socketType + "\x08Identity\x00\x00\x00\x06secret"
+		ready := append(greeting(MechanismNull), append([]byte{flagCommand, byte(6 + len(properties))}, "\x05READY"+properties...)...)
+		if _, err := Server(newWire(ready), server); err == nil {
+			t.Errorf("a server takes a client with the properties %q", properties)
+		}
+		if _, err := Client(context.Background(), newWire(ready), client); err == nil {
+			t.Errorf("a client takes a server with the properties %q", properties)
+		}
+	}
+}
+
 // TestErrorOfAClientIsNoRefusal: what a stranger says is no word of the server's.
 func TestErrorOfAClientIsNoRefusal(t *testing.T) {
 	_, server := configs(t, true)

@@ -17,8 +17,8 @@ const (
 )
 
 var (
-	// ErrMechanism is a peer whose mechanism is not CURVE, or that hangs up behind
-	// the signature of its greeting, as libzmq with another mechanism does.
+	// ErrMechanism is a peer whose mechanism is not CURVE. libzmq with another one
+	// hangs up before it tells, mostly: that is a lost connection.
 	ErrMechanism = errors.New("curve: the peer's mechanism is not CURVE")
 
 	errGreeting = errors.New("curve: malformed greeting")

@@ -273,6 +273,21 @@ func TestLongFramesAreNotRead(t *testing.T) {
 	}
 }
 
+func TestEachSideHoldsItsMaxFrame(t *testing.T) {
+	const most = 1000
+	near, far := memPair()
+	c, s := established(t, near, far, most)
+	for _, way := range []struct{ from, to *Conn }{{c, s}, {s, c}} {
+		longest := plainFrame(0, make([]byte, most))
+		mustWrite(t, way.from, longest)
+		mustRead(t, way.to, longest)
+		mustWrite(t, way.from, plainFrame(0, make([]byte, most+1)))
+		if _, err := way.to.Read(make([]byte, 1)); err != errTooLarge {
+			t.Errorf("error %v, want %v", err, errTooLarge)
+		}
+	}
+}
+
 func TestEndInsideAFrameIsNoEnd(t *testing.T) {
 	s := newSession(t, 1000)
 	first, second := s.message(0, []byte("first")), s.message(0, make([]byte, 500))
