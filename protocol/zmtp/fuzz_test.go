@@ -92,7 +92,7 @@ func FuzzMetadata(f *testing.F) {
 	f.Add([]byte("\x01a"))
 	f.Add([]byte("\x01a\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		cost.Limit(t, 4<<10+64*uint64(len(b)), func() {
+		cost.Limit(t, 64<<10+256*uint64(len(b)), func() {
 			m, err := parseMetadata(b)
 			size := 0
 			for key, value := range m {
