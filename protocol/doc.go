@@ -107,7 +107,7 @@
 //
 //	after it
 //	  sessions           1024       one more is refused: "in use: all 1024 sessions are taken"
-//	  message, server    64 KiB     and the largest chunk that the server allows, or 64 KiB if that is more
+//	  message, server    64 KiB     and the largest chunk that the server allows, or 1 MiB if that is more
 //	  message, client    64 KiB     and 16 MiB
 //	  frames a message   8          of any length that the message may have; a request of other than two is a BAD_REQUEST
 //	  command            4 KiB

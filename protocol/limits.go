@@ -18,8 +18,9 @@ const (
 	MaxOverhead = 64 << 10
 	// MinMessageChunk is the room for a chunk, in bytes, in the messages that a
 	// server takes, however small the chunks are that it allows: one that is
-	// longer than agreed is to be answered, not to end the session.
-	MinMessageChunk = 64 << 10
+	// longer than agreed is to be answered, not to end the session, and the
+	// longest payload of Remofile 2 needs as much.
+	MinMessageChunk = 1 << 20
 	// MaxListing is the longest listing of a directory, encoded, in bytes, and
 	// MaxEntries how many entries it may have.
 	MaxListing = 16 << 20

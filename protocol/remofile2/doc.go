@@ -65,7 +65,7 @@
 //	             "read_only": bool, "exclusive": bool, "portable_names": bool,
 //	             "file_size_limit": uint,      ; bytes; 0 is none
 //	             "requests": uint,             ; that the session may have under way
-//	             "bytes": uint,                ; of their payloads, and of those of their answers
+//	             "bytes": uint,                ; that these may take together: see "Limits"
 //	             "payload": uint,              ; bytes of the longest one, decompressed
 //	             "handles": uint,              ; that the session may have open
 //	             "watches": uint,              ; that it may have
@@ -118,8 +118,9 @@
 // it, so that OPEN, READ and CLOSE can leave together. OPEN and STAGE take a handle that is
 // not open; where they fail, it still is not.
 //
-// What fails has changed nothing, but for WRITE, APPEND, ALLOCATE, COPY and a recursive REMOVE,
-// which may have done a part. Symbolic links on the way to the last name of a path are
+// What fails has changed nothing, but for WRITE, APPEND, ALLOCATE, COPY, a recursive REMOVE and
+// SET of several attributes, which may have done a part, and COMMIT with SYNC, whose file may be
+// visible already. Symbolic links on the way to the last name of a path are
 // followed inside the jail; the last one is only followed with FOLLOW, and then inside the jail, too.
 //
 // Flags, by operation:
@@ -128,6 +129,7 @@
 //	REMOVE      1 DIRECTORY   an empty directory, nothing else; without any flag: no directory
 //	            2 ANY         whatever it is, a directory if it is empty
 //	            4 RECURSIVE   with all that is in it, nothing through a link
+//	            8 DIRECT      FORBIDDEN where a symbolic link lies on the way
 //	RENAME      1 KEEP        fails with EXISTS where the name is taken
 //	            2 EXCHANGE    both exist and change their names
 //	OPEN        1 READ
@@ -136,11 +138,12 @@
 //	            8 EXCLUSIVE   fails with EXISTS where it does
 //	           16 TRUNCATE
 //	           32 FOLLOW
-//	STAGE       1 REPLACE     may replace a file at COMMIT, whose mode it gets
+//	STAGE       1 REPLACE     may replace a file at COMMIT, whose mode it gets unless COMMIT names one
 //	            2 RESERVE     until COMMIT the name is EXISTS for whoever would create it, NOT_FOUND
 //	                          for whoever looks it up; without it the name is not touched before
 //	            4 RESUME      goes on with the part of that name, if there is one
 //	            8 READ        it can be read, too
+//	           16 FOLLOW      a symbolic link to a file stays one: that file is replaced
 //	COMMIT      1 SYNC        on stable storage before the answer, the directory's entry too
 //	            2 KEEP        fails with EXISTS where the name has been taken since, even with REPLACE
 //	CLOSE       1 DISCARD     the part of a staged file is not kept
@@ -153,6 +156,7 @@
 // ALLOCATE without PUNCH and ZERO reserves storage. Flags that exclude each other are a BAD_REQUEST.
 //
 // CANCEL asks that the request of that id ends with CANCELLED soon; it may be too late for that.
+// It is answered however many requests are under way.
 //
 // LIST returns the entries behind the cursor; the empty cursor is the beginning. They take most
 // bytes or fewer in the header, but one is returned in any case; the returned cursor is empty when
@@ -168,9 +172,10 @@
 // # Staged files
 //
 // A file that is uploaded is staged: written where nobody sees it, and COMMIT makes it appear under
-// its name, whole, in one step. After COMMIT its handle goes on as any other. A second STAGE of a
-// name without RESERVE is IN_USE as long as the first is under way. Whoever opens a reserved name
-// for writing has it published first.
+// its name, whole, in one step. Where a request that should have changed it has failed, COMMIT
+// fails with the same code: it may have been sent before that was known. After COMMIT its handle
+// goes on as any other. A second STAGE of a name without RESERVE is IN_USE as long as the first is
+// under way. Whoever opens a reserved name for writing has it published first.
 //
 // What CLOSE, or the end of a session, leaves of a staged file with a part name is kept for a day.
 // STAGE with RESUME, the same path and the same part goes on with it; attr tells its size. Its
@@ -182,13 +187,39 @@
 // With an empty session and secret it begins a new session, and the answer tells both. With those
 // of a session that lost its connection, or is about to, it takes that over, with its handles,
 // its watches and what it has reserved: resumed is true. The server keeps a session
-// without a connection for the time that info calls "grace". If it does not know the
-// session, or the secret is another, a new one begins: resumed is false. GOODBYE ends the session.
+// without a connection for the time that info calls "grace", if its client has the feature "resume";
+// the others' it ends at once. If it does not know the
+// session, or the secret is another, a new one begins: resumed is false. Where an exclusive server
+// has another client, ATTACH is IN_USE, and the message tells who that is. GOODBYE ends the session:
+// requests that are under way end with CANCELLED.
 //
-// After resuming, a client sends its unanswered requests again, with the same ids and in the same
-// order. The server executes none of them twice that changes something: it keeps its last answers,
-// as many as a session may have requests under way, and answers again. A request whose answer it
-// has no more is OUTCOME_UNKNOWN. Requests that change nothing are executed again.
+// When it is told that the session is resumed, a client sends its unanswered requests again, with
+// the same ids and in the same order. It may get an answer twice, and ignores one that no request
+// of its waits for. The server executes none of them twice that changes something: it keeps its
+// last answers, more than a client may lack, and answers again. A request whose answer it has no
+// more is OUTCOME_UNKNOWN. Requests that change nothing are executed again, and find closed what
+// was closed meanwhile.
+//
+// # Limits
+//
+// What a session may cost the server, besides the limits of package protocol:
+//
+//	requests       128         under way; one more is TOO_MANY
+//	bytes          16 MiB      that they take together: payloads, what READ and DIGEST ask for, and most of
+//	                           LIST; more is TOO_MANY
+//	unread         256         requests that are under way or whose answer the client has not read yet, and
+//	                           32 MiB of them: the server reads nothing more before it is less
+//	payload        1 MiB       a longer one, or asking for one, is a BAD_REQUEST
+//	page           1023 KiB    of LIST, whatever it asks for
+//	handles        1024        open; one more is TOO_MANY, or BUSY where the sessions of the server
+//	                           have a quarter as many as its process may have descriptors
+//	answers        256         are kept, of requests that change something
+//	path           32 KiB      a longer one is NAME_TOO_LONG,
+//	names          1024        as is one of more names,
+//	name           255 bytes   or of a longer one
+//	removal depth  256         of directories in one another; a deeper tree is NAME_TOO_LONG
+//	grace          60 s        by default, in which a session without a connection is kept
+//	sessions       1024        for one more, the session goes that has been without a connection for longest
 //
 // # Notices
 //

@@ -1,5 +1,9 @@
 package remofile2
 
+// FeatureResume is that of a client that takes its session over when it has lost the
+// connection.
+const FeatureResume = "resume"
+
 // Info is what a server tells of itself and of the session. All text is UTF-8.
 type Info struct {
 	Version       string   `cbor:"version"`  // of the program

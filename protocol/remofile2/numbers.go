@@ -108,6 +108,7 @@ const (
 	RemoveDirectory Flags = 1
 	RemoveAny       Flags = 2
 	RemoveRecursive Flags = 4
+	RemoveDirect    Flags = 8
 
 	RenameKeep     Flags = 1
 	RenameExchange Flags = 2
@@ -123,6 +124,7 @@ const (
 	StageReserve Flags = 2
 	StageResume  Flags = 4
 	StageRead    Flags = 8
+	StageFollow  Flags = 16
 
 	CommitSync Flags = 1
 	CommitKeep Flags = 2

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/remofile/remofile/protocol"
 )
 
 // specification returns the part of the package comment from one text on to another.
@@ -324,6 +326,51 @@ func TestSpecificationNamesEveryLimit(t *testing.T) {
 		if text := strings.ReplaceAll(specification(t, "# Messages", "# Operations"), "\n// ", " "); !strings.Contains(text, limit) {
 			t.Errorf("the specification does not say %q", limit)
 		}
+	}
+}
+
+// TestSpecificationNamesEveryLimitOfSessions holds the table of limits against the
+// constants.
+func TestSpecificationNamesEveryLimitOfSessions(t *testing.T) {
+	want := map[string][]string{
+		"requests":      {count(MaxRequests)},
+		"bytes":         {size(MaxBytes)},
+		"unread":        {count(MaxUnread * MaxRequests), size(MaxUnread * MaxBytes)},
+		"payload":       {size(MaxPayload)},
+		"page":          {size(MaxPage)},
+		"handles":       {count(MaxHandles)},
+		"answers":       {count(MaxAnswers)},
+		"path":          {size(MaxPath)},
+		"names":         {count(MaxPathNames)},
+		"name":          {size(MaxName)},
+		"removal depth": {count(MaxRemovalDepth)},
+		"grace":         {fmt.Sprintf("%.0f s", DefaultGrace.Seconds())},
+		"sessions":      {count(protocol.MaxSessions)},
+	}
+	found := make(map[string][]string)
+	name := ""
+	for _, row := range rows(specification(t, "# Limits\n", "# Notices"), `(\S+(?: \S+)*)?  +(.*)`) {
+		if row[1] != "" && !strings.HasPrefix(row[1], "LIST") {
+			name = row[1]
+		}
+		found[name] = append(found[name], regexp.MustCompile(`\b\d+( (bytes|[KM]iB|s)\b)?`).FindAllString(row[2], -1)...)
+	}
+	if !reflect.DeepEqual(found, want) {
+		t.Errorf("the constants are\n%q\nspecified are\n%q", want, found)
+	}
+}
+
+func count(n int) string { return strconv.Itoa(n) }
+
+// size writes a number of bytes as the package comment does.
+func size(n int) string {
+	switch {
+	case n%(1<<20) == 0:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n%(1<<10) == 0:
+		return fmt.Sprintf("%d KiB", n>>10)
+	default:
+		return fmt.Sprintf("%d bytes", n)
 	}
 }
 

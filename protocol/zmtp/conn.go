@@ -39,7 +39,7 @@ var (
 )
 
 // Conn is an authenticated connection that carries messages of several frames.
-// One goroutine may read and another one write at the same time.
+// One goroutine may read while any others write.
 type Conn struct {
 	link        *link
 	stream      net.Conn // over link: plain frames, whatever becomes of them beneath
@@ -109,6 +109,14 @@ func (c *Conn) ReadMessage() ([][]byte, error) {
 			return c.split(sizes[:n]), nil
 		}
 	}
+}
+
+// Keep makes the frames that ReadMessage returned last the caller's, for as long as it
+// likes, and returns the memory that they all stand in. The next message comes to stand in
+// that of spare, nil for any.
+func (c *Conn) Keep(spare []byte) (memory []byte) {
+	memory, c.in = c.in, spare
+	return memory
 }
 
 // split cuts the received bytes into frames.
@@ -198,6 +206,10 @@ func (c *Conn) handleCommand(flags byte, size uint64) error {
 	}
 	return nil
 }
+
+// Ping asks the peer for a sign of life: a PONG, which no ReadMessage returns, but which
+// ends the peer's silence.
+func (c *Conn) Ping() error { return c.writeCommand(zmq4.CmdPing, []byte{0, 0}) }
 
 // WriteMessage sends one message of the given frames. After an error the
 // connection is closed, since the stream may end inside a frame.

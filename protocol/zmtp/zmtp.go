@@ -43,6 +43,9 @@ type Config struct {
 	// Known, on a server, is told when an encrypting peer has shown that it knows
 	// the server's key.
 	Known func()
+	// Announced, on a server, is told the highest Remofile protocol of the peer, as
+	// PeerVersion has it, before Admit is asked.
+	Announced func(version int)
 	// Admit, on a server, is asked about a peer that knows the token, before
 	// it is told so. Its error is the "in use" that the peer reads.
 	Admit func(peer net.Addr) error
@@ -244,6 +247,9 @@ func (h *handshake) authenticate(identity string) error {
 	got, want := sha256.Sum256([]byte(identity)), sha256.Sum256([]byte(h.cfg.Token))
 	if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !protocol.ValidToken(identity) {
 		return h.refuse(reasonToken)
+	}
+	if h.cfg.Announced != nil {
+		h.cfg.Announced(h.peerVersion)
 	}
 	if h.cfg.Admit != nil {
 		if err := h.cfg.Admit(h.c.RemoteAddr()); err != nil {

@@ -1,0 +1,58 @@
+package remofile2
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// Limits of a session.
+const (
+	// MaxPayload is the longest payload, in bytes.
+	MaxPayload = 1 << 20
+	// MaxRequests is how many requests may be under way.
+	MaxRequests = 128
+	// MaxBytes is how many bytes they may take together: see Cost.
+	MaxBytes = 16 << 20
+	// MaxUnread is how many times MaxRequests and MaxBytes there may be, with the requests
+	// whose answers the client has not read yet.
+	MaxUnread = 2
+	// MaxAnswers is how many answers are kept of requests that change something. One that the
+	// client lacks is followed by fewer than MaxRequests that it lacks, too, and by fewer that
+	// were sent at the same time.
+	MaxAnswers = 2 * MaxRequests
+	// MaxHandles is how many files may be open.
+	MaxHandles = 1024
+	// MaxPage is the longest page of a listing, in bytes.
+	MaxPage = MaxAnswer - 1<<10
+	// MaxRemovalDepth is how deep the directories may be nested in one that is removed
+	// with all that is in it.
+	MaxRemovalDepth = 256
+	// DefaultGrace is how long a session is kept without a connection.
+	DefaultGrace = time.Minute
+)
+
+// DigestSize is the length of a block's digest, in bytes.
+const DigestSize = sha256.Size
+
+// Cost returns how many bytes a request with a payload of so many takes while it is under
+// way: its payload, what its answer's may have, and a page of LIST.
+func (r *Request) Cost(payload int) int64 {
+	switch r.Operation {
+	case OpRead:
+		return min(r.Length, MaxPayload)
+	case OpDigest:
+		return min(r.Blocks(), MaxPayload/DigestSize) * DigestSize
+	case OpList:
+		return min(r.Length, MaxPage)
+	default:
+		return int64(payload)
+	}
+}
+
+// Blocks returns how many digests DIGEST asks for.
+func (r *Request) Blocks() int64 {
+	if r.Length == 0 {
+		return 0
+	}
+	return (r.Length-1)/r.Block + 1
+}
