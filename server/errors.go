@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/remofile2"
 )
 
 // refusal is the answer (REFUSED, reason).
@@ -19,14 +20,43 @@ type failure string
 
 func (f failure) Error() string { return string(f) }
 
+// inUse is a failure: somebody else holds what is asked for.
+type inUse string
+
+func (i inUse) Error() string { return string(i) }
+
+// Unwrap makes it a failure.
+func (i inUse) Unwrap() error { return failure(i) }
+
+// noRoom is a failure: the staging limit is reached.
+type noRoom string
+
+func (n noRoom) Error() string { return string(n) }
+
+// Unwrap makes it a failure.
+func (n noRoom) Unwrap() error { return failure(n) }
+
+// lostPath is errNoDirectory or errNowhere, for a reason that Remofile 2 tells.
+type lostPath struct {
+	err  error
+	code remofile2.Code
+}
+
+func (l lostPath) Error() string { return l.err.Error() }
+func (l lostPath) Unwrap() error { return l.err }
+
 var (
 	// errBadRequest is the answer (ERROR, BAD_REQUEST).
 	errBadRequest = errors.New("bad request")
 	// errNoDirectory is a directory that does not exist, or is outside the
 	// jail. The answer depends on the request.
 	errNoDirectory = errors.New("no such directory in the jail")
+	// errReadOnly is a change that a read-only server refuses.
+	errReadOnly = failure(protocol.MessageReadOnly)
 	// errStagingGone is a part that somebody has removed from the jail.
 	errStagingGone = failure("the upload was removed from the staging area")
+	// errThroughLink is a removal on whose way a symbolic link lies.
+	errThroughLink = failure(protocol.MessageThroughLink)
 	// errNowhere is a link that leads out of the jail or to nothing.
 	errNowhere = errors.New("the link leads nowhere in the jail")
 )

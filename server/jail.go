@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/remofile2"
 )
 
 // maxLinks bounds the symbolic links that are followed from a name, as in the
@@ -97,7 +98,7 @@ func (j *jail) open(dir string) (*directory, error) {
 	}
 	f, err := j.root.OpenFile(inRoot, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, directoryError(err)
+		return nil, j.openError(dir, err)
 	}
 	d := &directory{file: f, path: dir}
 	var st unix.Stat_t
@@ -113,16 +114,34 @@ func (j *jail) open(dir string) (*directory, error) {
 	return d, nil
 }
 
+// openError returns the error for a directory that os.Root did not open. What is in a staging
+// directory does not exist, whatever it is.
+func (j *jail) openError(dir string, err error) error {
+	err = directoryError(err)
+	if parent := path.Dir(dir); errors.Is(err, unix.ENOTDIR) && strings.Contains(parent, "/"+stagingPrefix) {
+		if d, err := j.open(parent); err == nil {
+			d.close()
+		} else {
+			return err
+		}
+	}
+	return err
+}
+
 // directoryError returns the error for a directory that os.Root did not open. An
 // error without a number of the system is its "path escapes from parent".
 func directoryError(err error) error {
 	errno, ok := errors.AsType[unix.Errno](err)
 	if !ok {
-		return errNoDirectory
+		return lostPath{errNoDirectory, remofile2.CodeForbidden}
 	}
 	switch errno {
-	case unix.ENOENT, unix.ELOOP, unix.ENAMETOOLONG:
+	case unix.ENOENT:
 		return errNoDirectory
+	case unix.ELOOP:
+		return lostPath{errNoDirectory, remofile2.CodeLoop}
+	case unix.ENAMETOOLONG:
+		return lostPath{errNoDirectory, remofile2.CodeNameTooLong}
 	}
 	return errno
 }
@@ -184,7 +203,7 @@ func (j *jail) locate(dir, name string) (*target, error) {
 		t.close()
 		switch {
 		case hops == maxLinks:
-			return nil, errNowhere
+			return nil, lostPath{errNowhere, remofile2.CodeLoop}
 		case errors.Is(readErr, unix.EINVAL): // no link any longer: look again
 			t, err = j.find(dir, name)
 		case readErr != nil:
@@ -203,6 +222,9 @@ func (j *jail) locate(dir, name string) (*target, error) {
 // findLinked is find where a link has led.
 func (j *jail) findLinked(dir, name string) (*target, error) {
 	t, err := j.find(dir, name)
+	if lost, ok := errors.AsType[lostPath](err); ok {
+		return nil, lostPath{errNowhere, lost.code}
+	}
 	if errors.Is(err, errNoDirectory) || errors.Is(err, unix.ENOTDIR) {
 		return nil, errNowhere
 	}
@@ -221,7 +243,7 @@ func (t *target) readLink() (dir, name string, err error) {
 		return "", "", err
 	}
 	if strings.HasPrefix(text, "/") {
-		return "", "", errNowhere
+		return "", "", lostPath{errNowhere, remofile2.CodeForbidden}
 	}
 	full := t.dir.path + "/" + text
 	last := strings.LastIndexByte(full, '/')
@@ -319,7 +341,7 @@ func (j *jail) checkNoLinks(d *directory) error {
 		above.Close()
 	}
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-		return failure(protocol.MessageThroughLink)
+		return errThroughLink
 	}
 	if err != nil {
 		return err

@@ -18,17 +18,18 @@ import (
 // link is one connection, from its handshake to its end. All but conn belongs to the
 // goroutine of run.
 type link struct {
-	server *Server
-	nc     net.Conn
-	conn   *zmtp.Conn // nil before the end of the handshake; guarded by server.mu
-	id     uint64
-	peer   string
-	source netip.Addr // of the peer, see sourceOf
-	since  time.Time
-	ended  chan struct{} // closed when the server has forgotten it
-	life   context.Context
-	end    context.CancelFunc // of life: the connection is cut
-	log    *slog.Logger
+	server  *Server
+	nc      net.Conn
+	conn    *zmtp.Conn // nil before the end of the handshake; guarded by server.mu
+	id      uint64
+	peer    string
+	source  netip.Addr // of the peer, see sourceOf
+	version int        // the highest protocol that the peer speaks, 0 for a foreign one
+	since   time.Time
+	tenant  *tenant // in Remofile 1, its place on an exclusive server
+	life    context.Context
+	end     context.CancelFunc // of life: the connection is cut
+	log     *slog.Logger
 }
 
 func newLink(s *Server, nc net.Conn, id uint64) *link {
@@ -41,7 +42,6 @@ func newLink(s *Server, nc net.Conn, id uint64) *link {
 		peer:   peer,
 		source: sourceOf(nc.RemoteAddr()),
 		since:  time.Now(),
-		ended:  make(chan struct{}),
 		life:   life,
 		end:    end,
 		log:    s.log.With("session", id, "peer", peer),
@@ -61,13 +61,30 @@ func (l *link) run() {
 	}
 	defer conn.Close()
 	l.log.Info("session begins")
-	s := &session1{link: l}
-	err = s.serve(conn)
+	err = l.serve(conn)
 	attrs := []any{"dur", time.Since(l.since)}
-	if !errors.Is(err, io.EOF) && !errors.Is(err, zmtp.ErrInterrupted) {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, zmtp.ErrInterrupted) && !errors.Is(err, errGoodbye) {
 		attrs = append(attrs, "err", err)
 	}
 	l.log.Info("session ends", attrs...)
+}
+
+// serve serves the authenticated connection. Its first message tells which protocol
+// the peer speaks: in Remofile 1 the first frame is empty.
+func (l *link) serve(conn *zmtp.Conn) error {
+	first, err := conn.ReadMessage()
+	if err != nil {
+		return err
+	}
+	if len(first[0]) > 0 {
+		return l.serve2(conn, first)
+	}
+	if err := l.hold(); err != nil {
+		return err
+	}
+	l.server.list1(l)
+	s := &session1{link: l}
+	return s.serve(conn, first)
 }
 
 // survive makes a fault of ours that one session meets the end of that session, not
@@ -89,6 +106,7 @@ func (l *link) handshake() (*zmtp.Conn, error) {
 	cfg := l.server.zmtp
 	cfg.HandshakeTimeout = protocol.HandshakeTimeout - delay
 	cfg.Known = func() { l.server.gate.know(l) }
+	cfg.Announced = func(version int) { l.version = version }
 	cfg.Admit = func(net.Addr) error { return l.server.admit(l) }
 	conn, err := zmtp.Server(l.nc, &cfg)
 	if err == nil && !l.server.establish(l, conn) {
@@ -125,45 +143,22 @@ func (l *link) turnedAway(err error) {
 	}
 }
 
-// admitTime is how long a client of an exclusive server waits for the one before
-// it, which may have hung up without the server having noticed yet.
-const admitTime = 250 * time.Millisecond
-
 // admit takes l, whose peer knows the token, for a client. The error tells the peer
-// why that can't be.
+// why that can't be. A peer that can speak Remofile 2 is asked for its session before
+// an exclusive server turns it away: it may be the holder.
 func (s *Server) admit(l *link) error {
-	if err := s.gate.admit(l); err != nil || !s.options.Exclusive {
+	if err := s.gate.admit(l); err != nil || l.version >= 2 {
 		return err
 	}
-	return s.admitAlone(l)
+	return l.hold()
 }
 
-// admitAlone makes l the one client of an exclusive server. The error tells the
-// peer who is that already.
-func (s *Server) admitAlone(l *link) error {
-	patience := time.NewTimer(admitTime)
-	defer patience.Stop()
-	for {
-		holder := s.hold(l)
-		if holder == l {
-			return nil
-		}
-		select {
-		case <-holder.ended:
-		case <-patience.C:
-			return fmt.Errorf("held by %s since %s", holder.peer, holder.since.Format(time.DateTime))
-		}
+// hold makes l, which speaks Remofile 1, the one client of an exclusive server.
+func (l *link) hold() (err error) {
+	if l.tenant == nil {
+		l.tenant, err = l.server.admitAlone(l)
 	}
-}
-
-// hold makes l the one client, unless there is one, and returns which it is.
-func (s *Server) hold(l *link) *link {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.holder == nil {
-		s.holder = l
-	}
-	return s.holder
+	return err
 }
 
 // establish gives l its connection, unless the server stops.
@@ -172,6 +167,13 @@ func (s *Server) establish(l *link, conn *zmtp.Conn) bool {
 	defer s.mu.Unlock()
 	l.conn = conn
 	return !s.closing
+}
+
+// list1 enters l into the list of those that speak Remofile 1.
+func (s *Server) list1(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links1[l] = struct{}{}
 }
 
 // interrupt ends the session after the request under way; server.mu is held.

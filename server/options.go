@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/remofile2"
 	"github.com/remofile/remofile/protocol/zmtp"
 	"github.com/remofile/remofile/protocol/zmtp/curve"
 )
@@ -23,19 +25,28 @@ type Options struct {
 	// served, too, unless EncryptedOnly is set.
 	PrivateKey    string
 	EncryptedOnly bool
-	// FileSizeLimit refuses uploads of so many bytes or more; 0 is 4 GiB.
+	// FileSizeLimit refuses uploads of so many bytes or more in Remofile 1, where 0 is
+	// 4 GiB, and files of more bytes in Remofile 2, where 0 is no limit.
 	FileSizeLimit int64
 	// MinChunkSize and MaxChunkSize bound the chunks of transfers, in bytes;
 	// 0 is 512 and 8192. The largest that can be allowed is
 	// protocol.MaxChunkSize.
 	MinChunkSize, MaxChunkSize int
-	// StagingLimit bounds the bytes of all uploads under way, as their
-	// clients declared them; 0 is no limit.
+	// StagingLimit bounds the bytes of all uploads under way: in Remofile 1 as their
+	// clients declared them, in Remofile 2 as they come; 0 is no limit.
 	StagingLimit int64
 	// ReadOnly refuses every change.
 	ReadOnly bool
-	// Exclusive serves one client at a time.
+	// Exclusive serves one client at a time. One that has lost its connection counts
+	// as long as its session is kept.
 	Exclusive bool
+	// PortableNames holds names to the rule of Remofile 1 in Remofile 2, too.
+	PortableNames bool
+	// Grace is how long a session of Remofile 2 is kept that has lost its
+	// connection; 0 is a minute.
+	Grace time.Duration
+	// Version is the program's, for the clients; "" is none.
+	Version string
 	// Logger gets session events; nil discards them.
 	Logger *slog.Logger
 }
@@ -64,6 +75,12 @@ func (o *Options) complete() error {
 	if o.MinChunkSize < 0 || o.MinChunkSize > o.MaxChunkSize || o.MaxChunkSize > protocol.MaxChunkSize {
 		return fmt.Errorf("chunk sizes of %d to %d bytes: must be of 1 to %d", o.MinChunkSize, o.MaxChunkSize,
 			protocol.MaxChunkSize)
+	}
+	if o.Grace < 0 {
+		return errors.New("the grace time can't be negative")
+	}
+	if o.Grace == 0 {
+		o.Grace = remofile2.DefaultGrace
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -65,7 +65,7 @@ func (s *session1) check(r *protocol.Request) error {
 	}
 	switch {
 	case changes && s.server.options.ReadOnly:
-		return failure(protocol.MessageReadOnly)
+		return errReadOnly
 	case strings.IndexByte(r.Name, 0) >= 0 || strings.IndexByte(r.Directory, 0) >= 0:
 		return failure("embedded null byte")
 	case named && !protocol.ValidName(r.Name):

@@ -1,18 +1,21 @@
 // Package server serves one directory, the jail, to the clients that know its
-// token, in Remofile 1. It needs Linux.
+// token, in Remofile 1 and 2. It needs Linux.
 //
-// Each connection is a session with a goroutine and at most one transfer. An upload
-// is written to a hidden directory of the jail, which exists only as long as there
-// are uploads, and appears under its name in one rename when it is complete.
-// Sessions share nothing but those directories and the table of the uploads under
-// way.
+// Each connection is a link with a goroutine, which reads. In Remofile 1 the link is the
+// session, with at most one transfer; in Remofile 2 the session outlives its links, and
+// each of its requests has a goroutine of its own, which answers. An upload is written to
+// a hidden directory of the jail, which exists only as long as there are uploads, and
+// appears under its name in one rename when it is complete. Sessions share nothing but
+// those directories, the table of the uploads under way and the memory of payloads.
 package server
 
 import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,6 +24,9 @@ import (
 	"github.com/remofile/remofile/protocol"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
+
+// version is the highest protocol that is served.
+const version = 2
 
 // ErrClosed is what Serve returns after Shutdown or Close.
 var ErrClosed = errors.New("server closed")
@@ -36,20 +42,28 @@ type Server struct {
 	closed  chan struct{} // closed by the first Shutdown or Close
 
 	longListings chan struct{} // holds one for each under way
+	buffers      buffers       // of payloads
+	growthLimit  int64         // bytes that a file may have in Remofile 2; 0 is no limit
+	maxHandles   int64         // of all sessions together
+	started      time.Time
 
+	handles atomic.Int64   // that are open
 	running sync.WaitGroup // the goroutines of links
 	lastID  atomic.Uint64  // of a link
 
 	mu        sync.Mutex // guards what follows
 	closing   bool
 	listeners map[*net.Listener]struct{}
-	links     map[*link]struct{} // in the handshake, too
-	holder    *link              // the one client of an exclusive server, or nil
+	links     map[*link]struct{}  // in the handshake, too
+	sessions  map[string]*session // of Remofile 2, by id
+	links1    map[*link]struct{}  // of links, those that speak Remofile 1
+	holder    *tenant             // the one client of an exclusive server, or nil
 }
 
 // New checks the options, opens the jail and removes from it what a killed server
 // left there. Close frees the jail.
 func New(o Options) (*Server, error) {
+	growthLimit := o.FileSizeLimit
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
@@ -70,9 +84,10 @@ func New(o Options) (*Server, error) {
 			Token:   o.Token,
 			Key:     key,
 			Plain:   o.PrivateKey == "" && !o.EncryptedOnly,
-			Version: 1,
+			Version: version,
 			// A chunk that is longer than agreed is to be answered, not
-			// to end the session.
+			// to end the session. In Remofile 2 a payload comes with a
+			// header of some bytes, a long header without payload.
 			MaxMessage: max(protocol.MinMessageChunk, o.MaxChunkSize) + protocol.MaxOverhead,
 		},
 		log:     o.Logger,
@@ -84,6 +99,11 @@ func New(o Options) (*Server, error) {
 		longListings: make(chan struct{}, maxLongListings),
 		listeners:    make(map[*net.Listener]struct{}),
 		links:        make(map[*link]struct{}),
+		links1:       make(map[*link]struct{}),
+		sessions:     make(map[string]*session),
+		growthLimit:  growthLimit,
+		maxHandles:   maxHandles(),
+		started:      time.Now(),
 	}, nil
 }
 
@@ -145,10 +165,10 @@ func temporary(err error) bool {
 	return false
 }
 
-// Shutdown stops: no new connections, the request under way of each session is
+// Shutdown stops: no new connections, the requests under way of each session are
 // answered, transfers are cancelled. When ctx ends first, connections are cut, and
-// its error is returned. All sessions have ended when Shutdown returns: what it may
-// wait for without ctx is a call of the file system.
+// its error is returned. All sessions have ended when Shutdown returns, those without a
+// connection, too: what it may wait for without ctx is a call of the file system.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop((*link).interrupt)
 	ended := make(chan struct{})
@@ -164,6 +184,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.stop((*link).cut)
 		<-ended
 	}
+	s.endSessions()
 	return errors.Join(err, s.jail.close())
 }
 
@@ -172,7 +193,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.stop((*link).cut)
 	s.running.Wait()
+	s.endSessions()
 	return s.jail.close()
+}
+
+// endSessions ends those that have lost their links.
+func (s *Server) endSessions() {
+	s.mu.Lock()
+	sessions := slices.Collect(maps.Values(s.sessions))
+	s.mu.Unlock()
+	for _, sess := range sessions {
+		sess.close()
+	}
 }
 
 // stop ends the listeners, and each session by end.
@@ -232,11 +264,9 @@ func (s *Server) addLink(l *link) bool {
 }
 
 func (s *Server) removeLink(l *link) {
+	s.vacate(l.tenant)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.links, l)
-	if s.holder == l {
-		s.holder = nil
-	}
-	close(l.ended)
+	delete(s.links1, l)
 }

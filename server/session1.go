@@ -22,22 +22,22 @@ type session1 struct {
 	answer   answer
 }
 
-// serve answers one message after the other, and frees in the end what the session
-// held.
-func (s *session1) serve(conn *zmtp.Conn) error {
+// serve answers one message after the other, beginning with frames, and frees in the
+// end what the session held.
+func (s *session1) serve(conn *zmtp.Conn, frames [][]byte) error {
 	defer s.freeListing()
 	defer s.toIdle()
 	for {
-		frames, err := conn.ReadMessage()
-		if err != nil {
-			return err
-		}
 		s.handle(frames)
 		if err := conn.WriteMessage(nil, s.answer.buf); err != nil {
 			return err
 		}
 		s.freeListing()
 		s.answer.shrink(s.server.options.MaxChunkSize + protocol.MaxOverhead)
+		var err error
+		if frames, err = conn.ReadMessage(); err != nil {
+			return err
+		}
 	}
 }
 

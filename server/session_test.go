@@ -120,7 +120,7 @@ func TestInvalidChunkCancelsTheUpload(t *testing.T) {
 		"a byte short":   chunk(511),
 		"a byte long":    chunk(513),
 		"the whole file": chunk(kilo),
-		"64 KiB":         chunk(protocol.MinMessageChunk),
+		"1 MiB":          chunk(protocol.MinMessageChunk),
 		"not bytes":      malformed,
 	} {
 		c.want(protocol.TransferAccepted, uploadRequest("f"))

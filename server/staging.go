@@ -217,10 +217,10 @@ func (st *staging) removed() bool {
 }
 
 // newPart makes a file for one upload and returns it with its name. The mode is
-// that of a new file, since the directory hides it.
-func (st *staging) newPart() (*os.File, string, error) {
+// that of a new file, less the umask, since the directory hides it.
+func (st *staging) newPart(mode uint32) (*os.File, string, error) {
 	name := partPrefix + strconv.FormatUint(st.parts.Add(1), 10)
-	f, err := openat(st.fd(), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o666)
+	f, err := openat(st.fd(), name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR, mode)
 	return f, name, err
 }
 

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -93,4 +96,77 @@ func identify(f *os.File) (fsID, fileID, error) {
 		return fsID{device: id.device}, id, nil
 	}
 	return fsID{device: id.device, mount: stx.Mnt_id}, id, nil
+}
+
+func symlinkat(target string, dirfd int, name string) error {
+	return retry(func() error { return unix.Symlinkat(target, dirfd, name) })
+}
+
+// chmod changes the permission bits of a name in a directory, or with the empty name
+// those of the file that fd is. Links have none.
+func chmod(fd int, name string, mode uint32) error {
+	if name == "" {
+		return retry(func() error { return unix.Fchmod(fd, mode) })
+	}
+	err := retry(func() error { return unix.Fchmodat(fd, name, mode, unix.AT_SYMLINK_NOFOLLOW) })
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return chmodOpened(fd, name, mode)
+	}
+	return err
+}
+
+// chmodOpened is chmod where the kernel has no fchmodat2 (before 6.6): through the name that
+// an open file has in /proc.
+func chmodOpened(dirfd int, name string, mode uint32) error {
+	f, err := openat(dirfd, name, unix.O_PATH, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if kindOf(&st) == unix.S_IFLNK {
+		return unix.EOPNOTSUPP
+	}
+	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	return retry(func() error { return unix.Chmod(path, mode) })
+}
+
+func ftruncate(fd int, size int64) error {
+	return retry(func() error { return unix.Ftruncate(fd, size) })
+}
+
+// utimens changes the times of a name in a directory, links not followed, or with the
+// empty name those of the file that fd is.
+func utimens(fd int, name string, accessed, modified unix.Timespec) error {
+	flags := unix.AT_SYMLINK_NOFOLLOW
+	if name == "" {
+		flags = unix.AT_EMPTY_PATH
+	}
+	times := []unix.Timespec{accessed, modified}
+	return retry(func() error { return unix.UtimesNanoAt(fd, name, times, flags) })
+}
+
+// writeAtEnd writes at the end of the file, wherever that is by then, and returns where
+// what it has written begins. It moves the file's position, which RWF_APPEND with an offset
+// of -1 leaves behind what was written.
+func writeAtEnd(fd int, p []byte) (offset int64, err error) {
+	if len(p) == 0 {
+		return unix.Seek(fd, 0, unix.SEEK_END)
+	}
+	var n int
+	err = retry(func() (err error) {
+		n, err = unix.Pwritev2(fd, [][]byte{p}, -1, unix.RWF_APPEND)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	end, err := unix.Seek(fd, 0, unix.SEEK_CUR)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return end - int64(n), err
 }

@@ -23,7 +23,7 @@ func (t *uploads) start(r *protocol.Request, peer string) (*upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := t.stage(dir, name, r.Size, peer)
+	s, err := t.stage(dir, name, r.Size, peer, 0o666)
 	if err != nil {
 		return nil, err
 	}
@@ -66,4 +66,9 @@ func (u *upload) write(chunk []byte) error {
 }
 
 // commit makes the complete file visible under its name.
-func (u *upload) commit() error { return u.staged.commit(u.replace) }
+func (u *upload) commit() error {
+	if err := u.prepare(u.replace); err != nil {
+		return err
+	}
+	return u.publish(u.replace)
+}

@@ -1,0 +1,352 @@
+package server
+
+import (
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/remofile/remofile/protocol/remofile2"
+)
+
+// The operations on open files.
+
+// open is OPEN.
+func (t *task) open() error {
+	const writes = remofile2.OpenWrite | remofile2.OpenCreate | remofile2.OpenTruncate
+	switch {
+	case t.Flags&(remofile2.OpenRead|remofile2.OpenWrite) == 0,
+		t.Flags&remofile2.OpenTruncate != 0 && t.Flags&remofile2.OpenWrite == 0,
+		t.Flags&remofile2.OpenExclusive != 0 && t.Flags&remofile2.OpenCreate == 0:
+		return code(remofile2.CodeBadRequest)
+	case t.Flags&writes != 0 && t.session.server.options.ReadOnly:
+		return errReadOnly
+	}
+	f, err := t.openPath()
+	if err != nil {
+		return err
+	}
+	if t.answer.Attr, err = attrAt(int(f.Fd()), ""); err == nil && t.answer.Attr.Kind != remofile2.KindFile {
+		err = unix.EISDIR
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	t.file.file, t.file.write = f, t.Flags&remofile2.OpenWrite != 0
+	return nil
+}
+
+// openPath opens the file of OPEN, or makes it. What others do to the name meanwhile makes it
+// look again.
+func (t *task) openPath() (*os.File, error) {
+	const attempts = 10
+	for range attempts {
+		f, err := t.openExisting()
+		if !errors.Is(err, unix.ENOENT) || t.Flags&remofile2.OpenCreate == 0 {
+			return f, err
+		}
+		err = t.makeName(t.Path, func(dirfd int, name string) (err error) {
+			f, err = openat(dirfd, name, t.access()|unix.O_CREAT|unix.O_EXCL, uint32(t.Mode))
+			return err
+		})
+		if !errors.Is(err, unix.EEXIST) || t.Flags&remofile2.OpenExclusive != 0 {
+			return f, err
+		}
+	}
+	return nil, inUse("its name is reserved")
+}
+
+// openExisting opens a regular file, and nothing else: of another kind that could make it
+// wait for ever.
+func (t *task) openExisting() (*os.File, error) {
+	exclusive := t.Flags&remofile2.OpenExclusive != 0
+	found, err := t.lookUp(t.Path, t.Flags&remofile2.OpenFollow != 0 && !exclusive)
+	if err != nil {
+		return nil, err
+	}
+	defer found.close()
+	if exclusive {
+		return nil, unix.EEXIST
+	}
+	if found.kind() != unix.S_IFREG {
+		return nil, unix.EISDIR
+	}
+	flags := t.access() | unix.O_NONBLOCK
+	if t.Flags&remofile2.OpenTruncate != 0 {
+		flags |= unix.O_TRUNC
+	}
+	f, err := openat(found.dir.fd(), found.name, flags, 0)
+	if errors.Is(err, unix.ENXIO) {
+		err = unix.EISDIR // it has become a pipe
+	}
+	return f, err
+}
+
+func (t *task) access() int {
+	switch t.Flags & (remofile2.OpenRead | remofile2.OpenWrite) {
+	case remofile2.OpenRead:
+		return unix.O_RDONLY
+	case remofile2.OpenWrite:
+		return unix.O_WRONLY
+	default:
+		return unix.O_RDWR
+	}
+}
+
+// opened returns the file of the task's handle.
+func (t *task) opened() (*os.File, error) {
+	if t.file.file == nil {
+		return nil, code(remofile2.CodeBadHandle)
+	}
+	return t.file.file, nil
+}
+
+// closeFile is CLOSE.
+func (t *task) closeFile() error { return t.file.close() }
+
+func (t *task) statFile() error {
+	f, err := t.opened()
+	if err == nil {
+		t.answer.Attr, err = attrAt(int(f.Fd()), "")
+	}
+	return err
+}
+
+// read is READ.
+func (t *task) read() error {
+	f, err := t.opened()
+	if err != nil {
+		return err
+	}
+	if t.Length > remofile2.MaxPayload {
+		return code(remofile2.CodeBadRequest)
+	}
+	t.out = t.session.server.buffers.get(int(t.Length))
+	n, err := f.ReadAt(t.out, t.Offset)
+	t.out = t.out[:n]
+	if err == io.EOF {
+		err = nil
+	}
+	return err
+}
+
+// write is WRITE.
+func (t *task) write() error {
+	f, err := t.opened()
+	if err != nil {
+		return err
+	}
+	if err := t.file.grow(t.Offset + int64(len(t.payload))); err != nil {
+		return err
+	}
+	_, err = f.WriteAt(t.payload, t.Offset)
+	return err
+}
+
+// appendBytes is APPEND. The server's end of the file counts, for all who append.
+func (t *task) appendBytes() error {
+	f, err := t.opened()
+	if err != nil {
+		return err
+	}
+	attr, err := attrAt(int(f.Fd()), "")
+	if err != nil {
+		return err
+	}
+	if err := t.file.grow(attr.Size + int64(len(t.payload))); err != nil {
+		return err
+	}
+	t.answer.Offset, err = writeAtEnd(int(f.Fd()), t.payload)
+	return err
+}
+
+// sync is SYNC.
+func (t *task) sync() error {
+	if t.file == nil {
+		return t.syncPath()
+	}
+	if _, err := t.opened(); err != nil {
+		return err
+	}
+	return t.file.sync(t.Flags&remofile2.SyncData != 0)
+}
+
+// syncPath puts a directory's entries, or a file, on stable storage.
+func (t *task) syncPath() error {
+	found, err := t.lookUp(t.Path, false)
+	if err != nil {
+		return err
+	}
+	defer found.close()
+	if kind := found.kind(); kind != unix.S_IFDIR && kind != unix.S_IFREG {
+		return unix.EINVAL
+	}
+	f, err := openat(found.dir.fd(), found.name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// seek is SEEK.
+func (t *task) seek() error {
+	f, err := t.opened()
+	if err != nil {
+		return err
+	}
+	whence := unix.SEEK_DATA
+	if t.Flags&remofile2.SeekHole != 0 {
+		whence = unix.SEEK_HOLE
+	}
+	t.answer.Offset, err = unix.Seek(int(f.Fd()), t.Offset, whence)
+	return err
+}
+
+// allocate is ALLOCATE.
+func (t *task) allocate() error {
+	f, err := t.opened()
+	if err != nil {
+		return err
+	}
+	var mode uint32
+	switch t.Flags {
+	case 0:
+	case remofile2.AllocateKeepSize:
+		mode = unix.FALLOC_FL_KEEP_SIZE
+	case remofile2.AllocatePunch, remofile2.AllocatePunch | remofile2.AllocateKeepSize:
+		mode = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
+	case remofile2.AllocateZero:
+		mode = unix.FALLOC_FL_ZERO_RANGE
+	case remofile2.AllocateZero | remofile2.AllocateKeepSize:
+		mode = unix.FALLOC_FL_ZERO_RANGE | unix.FALLOC_FL_KEEP_SIZE
+	default:
+		return code(remofile2.CodeBadRequest)
+	}
+	if t.Length == 0 {
+		return code(remofile2.CodeBadRequest)
+	}
+	if mode&unix.FALLOC_FL_PUNCH_HOLE == 0 {
+		if err := t.file.grow(t.Offset + t.Length); err != nil {
+			return err
+		}
+	}
+	return retry(func() error { return unix.Fallocate(int(f.Fd()), mode, t.Offset, t.Length) })
+}
+
+// How many bytes are copied, or digested, before a look whether to go on.
+const (
+	copyPiece   = 4 << 20
+	digestPiece = 256 << 10
+)
+
+// copyRange is COPY.
+func (t *task) copyRange() error {
+	from, err := t.opened()
+	if err != nil {
+		return err
+	}
+	if t.to.file == nil {
+		return code(remofile2.CodeBadHandle)
+	}
+	length, err := t.copyLength(from)
+	if err != nil {
+		return err
+	}
+	for t.answer.Length < length {
+		if err := t.ctx.Err(); err != nil {
+			return err
+		}
+		in, out := t.Offset+t.answer.Length, t.ToOffset+t.answer.Length
+		n, err := copyBytes(from, t.to.file, in, out, min(copyPiece, length-t.answer.Length))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return nil // the file has become shorter
+		}
+		t.answer.Length += n
+	}
+	return nil
+}
+
+// copyLength returns how much there is to be copied, and checks that it may be: ranges of one
+// file must not overlap.
+func (t *task) copyLength(from *os.File) (int64, error) {
+	var source, target unix.Stat_t
+	if err := fstat(int(from.Fd()), &source); err != nil {
+		return 0, err
+	}
+	if err := fstat(int(t.to.file.Fd()), &target); err != nil {
+		return 0, err
+	}
+	length := max(0, min(t.Length, source.Size-t.Offset))
+	if idOf(&source) == idOf(&target) && t.Offset < t.ToOffset+length && t.ToOffset < t.Offset+length {
+		return 0, code(remofile2.CodeBadRequest)
+	}
+	return length, t.to.grow(t.ToOffset + length)
+}
+
+// copyBytes copies in the kernel, or where that can't, by hand.
+func copyBytes(from, to *os.File, in, out, length int64) (int64, error) {
+	var n int
+	err := retry(func() (err error) {
+		n, err = unix.CopyFileRange(int(from.Fd()), &in, int(to.Fd()), &out, int(length), 0)
+		return err
+	})
+	switch err {
+	case nil:
+		return int64(n), nil
+	case unix.EXDEV, unix.EINVAL, unix.EOPNOTSUPP, unix.ENOSYS:
+		return io.Copy(io.NewOffsetWriter(to, out), io.NewSectionReader(from, in, length))
+	default:
+		return 0, err
+	}
+}
+
+// digest is DIGEST.
+func (t *task) digest() error {
+	f, err := t.opened()
+	if err != nil {
+		return err
+	}
+	if t.Blocks() > remofile2.MaxPayload/remofile2.DigestSize {
+		return code(remofile2.CodeBadRequest)
+	}
+	t.out = make([]byte, 0, t.cost)
+	piece := t.session.server.buffers.get(digestPiece)
+	defer t.session.server.buffers.put(piece)
+	hash := sha256.New()
+	for rest := t.Length; rest > 0; rest -= min(rest, t.Block) {
+		hash.Reset()
+		n, err := t.digestBlock(hash, io.NewSectionReader(f, t.Offset+t.Length-rest, min(t.Block, rest)), piece)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return nil // the end of the file
+		}
+		t.out = hash.Sum(t.out)
+	}
+	return nil
+}
+
+// digestBlock reads a block into hash, through buf, and returns its length.
+func (t *task) digestBlock(hash hash.Hash, block io.Reader, buf []byte) (length int64, err error) {
+	for {
+		if err := t.ctx.Err(); err != nil {
+			return 0, err
+		}
+		n, err := block.Read(buf)
+		hash.Write(buf[:n])
+		length += int64(n)
+		if err == io.EOF {
+			return length, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
