@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -74,6 +75,9 @@ func fail(op, p string, code remote.Code) error {
 }
 
 func (j *fakeJail) Foreign() bool { return j.foreign }
+
+// ValidName is that of Remofile 1.
+func (j *fakeJail) ValidName(name string) bool { return !strings.ContainsAny(name, `<>:"/\|?*`) }
 
 func (j *fakeJail) List(ctx context.Context, dir string) ([]remote.Entry, error) {
 	if err := j.begin(ctx, "list", dir); err != nil {

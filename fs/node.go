@@ -17,6 +17,7 @@ import (
 // jail is what the file system needs of a *remote.Client.
 type jail interface {
 	Foreign() bool
+	ValidName(name string) bool
 	List(ctx context.Context, dir string) ([]remote.Entry, error)
 	Stat(ctx context.Context, path string) (remote.Entry, error)
 	MakeDirectory(ctx context.Context, path string) error

@@ -109,11 +109,11 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 
 // checkNewName tells at once what the server would say of a new name, which for a
 // file it hears at the first flush only.
-func checkNewName(name string) error {
+func (t *tree) checkNewName(name string) error {
 	switch {
 	case len(name) > unix.NAME_MAX:
 		return syscall.ENAMETOOLONG
-	case !remote.ValidName(name):
+	case !t.jail.ValidName(name):
 		return syscall.EINVAL
 	}
 	return nil
@@ -123,7 +123,7 @@ func checkNewName(name string) error {
 func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	p := path.Join(n.path, name)
 	sent := time.Now()
-	err := checkNewName(name)
+	err := n.tree.checkNewName(name)
 	if err == nil {
 		err = n.tree.jail.MakeDirectory(context.WithoutCancel(ctx), p)
 	}

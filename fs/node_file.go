@@ -25,7 +25,7 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 }
 
 func (n *node) create(ctx context.Context, p, name string, exclusive bool) (*node, error) {
-	if err := checkNewName(name); err != nil {
+	if err := n.tree.checkNewName(name); err != nil {
 		return nil, err
 	}
 	f, err := n.tree.temp.create()

@@ -109,10 +109,11 @@ func TestTreesThroughTheLibrary(t *testing.T) {
 	hasOnly(t, jail)
 }
 
-// TestOneFailureDoesNotStopATree has two names that the protocol can't carry and a
-// FIFO among good files.
+// TestOneFailureDoesNotStopATree has two names that the server doesn't take and a FIFO
+// among good files.
 func TestOneFailureDoesNotStopATree(t *testing.T) {
-	c, jail := client(t)
+	jail, address := startServer(t, server.Options{PortableNames: true})
+	c := dial(t, remote.Options{Address: address})
 	source := t.TempDir()
 	for _, name := range []string{"a", "b:c", "d", "e?", "f"} {
 		write(t, filepath.Join(source, name), name)
@@ -285,6 +286,7 @@ func TestUploadsWhereOnlyASubdirectoryIsWritable(t *testing.T) {
 	}
 }
 
+// TestChunkSizes: the server's bounds on chunks are those of Remofile 1.
 func TestChunkSizes(t *testing.T) {
 	jail, address := startServer(t, server.Options{MinChunkSize: 100, MaxChunkSize: 5000})
 	c := dial(t, remote.Options{Address: address})
@@ -294,8 +296,8 @@ func TestChunkSizes(t *testing.T) {
 		largest   int // bytes of a chunk
 		want      error
 	}{
-		{0, 512, nil}, {100, 100, nil}, {5000, 5000, nil},
-		{99, 0, remote.BadChunkSize}, {5001, 0, remote.BadChunkSize}, {-1, 0, remote.BadChunkSize}, {1 << 30, 0, remote.BadChunkSize},
+		{0, 30_000, nil}, {99, 99, nil}, {5000, 5000, nil}, {2 << 20, 30_000, nil},
+		{-1, 0, remote.BadChunkSize}, {1 << 30, 0, remote.BadChunkSize},
 	} {
 		largest := 0
 		o := remote.TransferOptions{ChunkSize: test.chunkSize, Progress: func(chunk []byte, _, _ int64, _ string) bool {

@@ -8,12 +8,12 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"unicode"
 
 	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/remofile2"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
@@ -169,6 +169,51 @@ func refusal(r *protocol.Response) *Error {
 	return e
 }
 
+// codes maps the codes of Remofile 2.
+var codes = map[remofile2.Code]Code{
+	remofile2.CodeUnknownOperation: Unsupported,
+	remofile2.CodeNotFound:         NotFound,
+	remofile2.CodeExists:           Exists,
+	remofile2.CodeNotAFile:         NotAFile,
+	remofile2.CodeNotADirectory:    NotDirectory,
+	remofile2.CodeNotEmpty:         NotEmpty,
+	remofile2.CodeInvalidName:      InvalidName,
+	remofile2.CodeNameTooLong:      InvalidName,
+	remofile2.CodeLoop:             NotFound,
+	remofile2.CodeTooLarge:         TooLarge,
+	remofile2.CodeNoSpace:          NoSpace,
+	remofile2.CodeQuota:            NoSpace,
+	remofile2.CodeReadOnly:         ReadOnly,
+	remofile2.CodeForbidden:        Forbidden,
+	remofile2.CodeUnsupported:      Unsupported,
+	remofile2.CodeCancelled:        Cancelled,
+}
+
+// codeError returns the error that an answer of Remofile 2 is. Where the code does not
+// tell all, it has the server's words.
+func codeError(a *remofile2.Answer) *Error {
+	message := printable(a.Message)
+	if message == "" {
+		message = a.Code.String()
+	}
+	e := &Error{Code: codes[a.Code]}
+	switch {
+	case a.Code == remofile2.CodeInUse:
+		e.Code, e.Err = Unknown, &inUseError{message}
+	case e.Code == 0:
+		e.Code, e.Err = Unknown, errors.New(message)
+	case e.Code == ReadOnly, e.Code == NoSpace, e.Code == Forbidden:
+		e.Err = errors.New(message)
+	}
+	return e
+}
+
+// inUseError is what somebody else holds, and who that is: a name or, where it answers the
+// beginning of a session, the server.
+type inUseError struct{ message string }
+
+func (e *inUseError) Error() string { return e.message }
+
 // printable keeps a peer's control characters from the user's terminal, and all
 // that is too long for a line.
 func printable(s string) string {
@@ -246,23 +291,4 @@ func (o *Options) refused(err *zmtp.RefusedError) *Error {
 		return &Error{Code: WrongKey}
 	}
 	return &Error{Code: Denied}
-}
-
-// failure completes the error of an operation with what it was doing.
-func (c *Client) failure(op, path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var e *Error
-	switch {
-	case !errors.As(err, &e):
-		e = &Error{Err: err}
-	case e.Op != "":
-		return err
-	}
-	e.Op, e.Path = op, path
-	if slices.Contains(serverCodes, e.Code) {
-		e.Path = c.opts.Address
-	}
-	return e
 }

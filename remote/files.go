@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/remofile/remofile/protocol"
 )
 
 // Entry is one file of the jail.
@@ -23,121 +21,76 @@ type Entry struct {
 // or NotDirectory.
 func (c *Client) List(ctx context.Context, dir string) ([]Entry, error) {
 	const op = "list"
-	if !path.IsAbs(dir) {
-		return nil, relative(op, dir)
-	}
+	cleaned, err := clean(dir)
 	var entries []Entry
-	err := c.with(ctx, op, dir, true, func(s *session) error {
-		r, err := s.request(ctx, &protocol.Request{Type: protocol.ListFiles, Directory: path.Clean(dir)}, protocol.FilesListed)
-		if err != nil {
-			return err
-		}
-		entries = make([]Entry, len(r.Entries))
-		for i, e := range r.Entries {
-			entries[i] = Entry(e)
-		}
-		return nil
-	})
+	if err == nil {
+		entries, err = c.list(ctx, cleaned)
+	}
 	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
-	return entries, err
+	return entries, c.failure(op, dir, err)
 }
 
-// Stat returns the entry of one path. What does not exist costs one small round
-// trip, all else a listing of the directory: the protocol has no request for it.
+// Stat returns the entry of one path. With a server that knows Remofile 1 only, what does
+// not exist costs one small round trip, all else a listing of the directory: that has no
+// request for it.
 func (c *Client) Stat(ctx context.Context, p string) (Entry, error) {
-	const op = "stat"
-	dir, name, err := split(op, p)
-	if err != nil {
-		return Entry{}, err
-	}
-	if name == "" {
+	cleaned, err := clean(p)
+	if err == nil && cleaned == "/" {
 		return Entry{Name: "/", Directory: true}, nil
 	}
-	if err := c.probe(ctx, op, dir, name); err != nil {
-		return Entry{}, err
+	var e Entry
+	if err == nil {
+		e, err = c.stat(ctx, cleaned)
 	}
-	entries, err := c.List(ctx, dir)
-	if err != nil {
-		return Entry{}, err
-	}
-	i, found := slices.BinarySearchFunc(entries, name, func(e Entry, name string) int { return strings.Compare(e.Name, name) })
-	if !found {
-		return Entry{}, &Error{Op: op, Path: p, Code: NotFound}
-	}
-	return entries[i], nil
-}
-
-// probe asks for a download of a name, only to learn whether there is one.
-func (c *Client) probe(ctx context.Context, op, dir, name string) error {
-	r := protocol.Request{Type: protocol.DownloadFile, Name: name, Directory: dir, ChunkSize: c.chunkSize.Load()}
-	return c.with(ctx, op, path.Join(dir, name), true, func(s *session) error {
-		_, err := s.request(ctx, &r, protocol.TransferAccepted)
-		if errors.Is(err, NotFound) || (errors.Is(err, NotDirectory)) {
-			return &Error{Code: NotFound}
-		}
-		if errors.As(err, new(*Error)) && s.alive() {
-			return nil // refused for another reason: a listing will tell
-		}
-		return err
-	})
+	return e, c.failure("stat", p, err)
 }
 
 // CreateFile makes an empty file. It fails with Exists, or with NotFound where
 // the directory is missing.
 func (c *Client) CreateFile(ctx context.Context, p string) error {
-	return c.change(ctx, "create", p, protocol.CreateFile, protocol.FileCreated)
+	return c.change(ctx, "create", p, c.createFile)
 }
 
 // MakeDirectory makes a directory. It fails with Exists, or with NotFound where
 // the one above is missing.
 func (c *Client) MakeDirectory(ctx context.Context, p string) error {
-	return c.change(ctx, "mkdir", p, protocol.MakeDirectory, protocol.DirectoryCreated)
+	return c.change(ctx, "mkdir", p, c.makeDirectory)
 }
 
 // Remove removes a file or an empty directory. It fails with NotFound or
 // NotEmpty, and with Unsupported where the server is foreign.
 func (c *Client) Remove(ctx context.Context, p string) error {
-	return c.change(ctx, "remove", p, protocol.RemoveFile, protocol.FileRemoved)
-}
-
-func (c *Client) change(ctx context.Context, op, p string, t protocol.RequestType, want protocol.Reason) error {
-	dir, name, err := splitName(op, p)
-	if err != nil {
-		return err
-	}
-	return c.do(ctx, op, p, protocol.Request{Type: t, Name: name, Directory: dir}, want)
+	return c.change(ctx, "remove", p, c.remove)
 }
 
 // RemoveAll removes a path and all that is in it. It stops at the first error.
 // A symbolic link of the server is removed, not followed.
 func (c *Client) RemoveAll(ctx context.Context, p string) error {
-	return c.removeAll(ctx, p, 0)
+	return c.change(ctx, "remove", p, c.removeAll)
 }
 
-func (c *Client) removeAll(ctx context.Context, p string, depth int) error {
-	err := c.Remove(ctx, p)
-	if !errors.Is(err, NotEmpty) {
-		return err
+// change makes a change at a path, which can't be the root.
+func (c *Client) change(ctx context.Context, op, p string, make func(context.Context, string) error) error {
+	cleaned, err := cleanName(p)
+	if err == nil {
+		err = make(ctx, cleaned)
 	}
-	if depth == maxDepth {
-		return tooDeep("remove", p)
-	}
-	entries, err := c.List(ctx, p)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := c.removeAll(ctx, path.Join(p, e.Name), depth+1); err != nil && !errors.Is(err, NotFound) {
-			return err
-		}
-	}
-	return c.Remove(ctx, p)
+	return c.failure(op, p, err)
 }
 
-// maxDepth bounds the depth of a tree: the listings of a server may show the same
-// directory again and again, through symbolic links.
-const maxDepth = 200
+// clean checks a remote path and returns it without what is of no need in it.
+func clean(p string) (string, error) {
+	if !path.IsAbs(p) {
+		return "", &Error{Code: InvalidName, Err: errors.New("the path is not absolute")}
+	}
+	return path.Clean(p), nil
+}
 
-func tooDeep(op, p string) error {
-	return &Error{Op: op, Path: p, Code: InvalidName, Err: errors.New("the tree is too deep; does it contain itself?")}
+// cleanName is clean for a path that can't be the root.
+func cleanName(p string) (string, error) {
+	cleaned, err := clean(p)
+	if cleaned == "/" {
+		err = &Error{Code: InvalidName, Err: errors.New("the directory that is served has no name")}
+	}
+	return cleaned, err
 }

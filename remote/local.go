@@ -39,7 +39,7 @@ func (c *Client) uploadFile(ctx context.Context, name, p string, o TransferOptio
 		}
 		return err
 	}
-	return c.upload(ctx, p, source{Reader: f, intact: intact}, info.Size(), o)
+	return c.uploadSource(ctx, p, source{Reader: f, intact: intact}, info.Size(), o)
 }
 
 // DownloadFile fetches the file p into the local file destination, which appears

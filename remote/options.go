@@ -79,6 +79,9 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
+// version is the highest protocol that is spoken.
+const version = 2
+
 // config completes the options and returns what they mean to a connection.
 func (o *Options) config() (zmtp.Config, error) {
 	if err := o.setDefaults(); err != nil {
@@ -89,7 +92,7 @@ func (o *Options) config() (zmtp.Config, error) {
 		Token:            o.Token,
 		Key:              key,
 		Plain:            o.Plain,
-		Version:          1,
+		Version:          version,
 		MaxMessage:       max(protocol.MaxListing, protocol.MaxChunkSize) + protocol.MaxOverhead,
 		HandshakeTimeout: o.Timeout,
 		WriteTimeout:     o.Timeout,
@@ -117,10 +120,6 @@ func dialTCP(ctx context.Context, address string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, "tcp", address)
 }
-
-// ValidName reports whether name can be given to a new file or directory: the
-// protocol carries names of 1 to 255 bytes with none of < > : " / \ | ? * in them.
-func ValidName(name string) bool { return protocol.ValidName(name) }
 
 // ValidToken reports whether token can be the token of a server: 1 to 255 bytes, the
 // first of them not zero.

@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // UploadDirectory sends the local directory source and all in it to the path p,
@@ -31,7 +33,7 @@ func (c *Client) uploadTree(ctx context.Context, source, p string, o TransferOpt
 	if err := c.ensureDirectory(ctx, p, o.Replace); err != nil {
 		return err
 	}
-	return transferEach(ctx, entries, func(e os.DirEntry) error {
+	return transferEach(ctx, entries, &o, os.DirEntry.IsDir, func(e os.DirEntry) error {
 		from, to := filepath.Join(source, e.Name()), path.Join(p, e.Name())
 		if e.IsDir() {
 			return c.uploadTree(ctx, from, to, o, depth+1)
@@ -72,7 +74,7 @@ func (c *Client) downloadTree(ctx context.Context, p, destination string, o Tran
 	if err := ensureLocalDirectory(destination, o.Replace); err != nil {
 		return err
 	}
-	return transferEach(ctx, entries, func(e Entry) error {
+	return transferEach(ctx, entries, &o, func(e Entry) bool { return e.Directory }, func(e Entry) error {
 		from, to := path.Join(p, e.Name), filepath.Join(destination, e.Name)
 		if e.Directory {
 			return c.downloadTree(ctx, from, to, o, depth+1)
@@ -96,18 +98,38 @@ func ensureLocalDirectory(name string, existing bool) error {
 	return localError(op, name, err)
 }
 
-// transferEach transfers each entry and returns what failed, joined.
-func transferEach[E any](ctx context.Context, entries []E, transfer func(E) error) error {
-	var failed []error
-	for _, e := range entries {
-		err := transfer(e)
-		if err != nil {
-			failed = append(failed, err)
-		}
-		if stops(ctx, err) {
-			break
+// treeFiles is how many files of a directory are transferred at a time: a small one costs
+// a round trip.
+const treeFiles = 32
+
+// transferEach transfers each entry and returns what failed, joined in their order. Files
+// go side by side, unless somebody watches the progress of one after the other.
+func transferEach[E any](ctx context.Context, entries []E, o *TransferOptions, directory func(E) bool, transfer func(E) error) error {
+	failed := make([]error, len(entries))
+	var stopped atomic.Bool
+	run := func(i int) {
+		failed[i] = transfer(entries[i])
+		if stops(ctx, failed[i]) {
+			stopped.Store(true)
 		}
 	}
+	places := make(chan struct{}, treeFiles)
+	var running sync.WaitGroup
+	for i, e := range entries {
+		if stopped.Load() {
+			break
+		}
+		if directory(e) || o.Progress != nil {
+			run(i)
+			continue
+		}
+		places <- struct{}{}
+		running.Go(func() {
+			run(i)
+			<-places
+		})
+	}
+	running.Wait()
 	return errors.Join(failed...)
 }
 
@@ -116,4 +138,12 @@ func transferEach[E any](ctx context.Context, entries []E, transfer func(E) erro
 func stops(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.Is(err, Cancelled) ||
 		slices.ContainsFunc(serverCodes, func(c Code) bool { return errors.Is(err, c) })
+}
+
+// maxDepth bounds the depth of a tree: the listings of a server may show the same
+// directory again and again, through symbolic links.
+const maxDepth = 200
+
+func tooDeep(op, p string) error {
+	return &Error{Op: op, Path: p, Code: InvalidName, Err: errors.New("the tree is too deep; does it contain itself?")}
 }

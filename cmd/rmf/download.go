@@ -54,7 +54,7 @@ func (c *downloadCommand) Run(ctx context.Context, out *output) error {
 // download tries each source as a file first: only for what turns out to be none
 // is it worth to have its directory listed.
 func (c *downloadCommand) download(ctx context.Context, client *remote.Client, from, to string, bar *progress) error {
-	o := remote.TransferOptions{Replace: c.Force, Progress: bar.chunk}
+	o := remote.TransferOptions{Replace: c.Force, Progress: bar.callback()}
 	err := client.DownloadFile(ctx, from, to, o)
 	if errors.Is(err, remote.NotAFile) {
 		entry, statErr := client.Stat(ctx, from)

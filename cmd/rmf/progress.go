@@ -41,6 +41,15 @@ func newProgress(out *output, wanted bool) *progress {
 	return &progress{out: out, wanted: wanted, begun: now, shown: now}
 }
 
+// callback returns the Progress of the transfers, nil where nothing is shown: then the
+// files of a tree need not come one after the other.
+func (p *progress) callback() func([]byte, int64, int64, string) bool {
+	if !p.out.stderrTerminal && !p.wanted {
+		return nil
+	}
+	return p.chunk
+}
+
 // chunk is the Progress of the transfers. It never cancels one.
 func (p *progress) chunk(chunk []byte, remaining, size int64, name string) bool {
 	now := time.Now()

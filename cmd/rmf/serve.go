@@ -16,19 +16,24 @@ import (
 // shutdownTime is how long a server that ends waits for requests under way.
 const shutdownTime = 5 * time.Second
 
+// notGiven is --file-size-limit where it has its default, which depends on the protocol.
+const notGiven = -1
+
 // serverFlags are the flags and arguments of run and start.
 type serverFlags struct {
-	Address       string  `placeholder:"ADDRESS" help:"Address to listen on (all)."`
-	FileSizeLimit int64   `default:"4294967296" placeholder:"BYTES" help:"Refuse files of so many bytes or more (${default})."`
-	StagingLimit  int64   `placeholder:"BYTES" help:"Bound on the bytes of all uploads under way (0: none)."`
-	MinChunkSize  int     `default:"512" placeholder:"BYTES" help:"Smallest chunk that a client may use (${default})."`
-	MaxChunkSize  int     `default:"8192" placeholder:"BYTES" help:"Largest chunk that a client may use (${default})."`
-	PrivateKey    keyText `env:"REMOFILE_PRIVATE_KEY" placeholder:"KEY" help:"Private key (see generate-keys), or @ and the file that has it. Only clients with its public key are served then. A key that is given here shows in the process list."`
-	EncryptedOnly bool    `help:"Refuse clients that don't encrypt. A private key implies it."`
-	ReadOnly      bool    `help:"Refuse every change."`
-	Exclusive     bool    `help:"Serve one client at a time."`
-	LogLevel      string  `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log from this level on: debug, info, warn or error (${default})."`
-	LogFormat     string  `default:"text" enum:"text,json" placeholder:"FORMAT" help:"Format of the log: text or json (${default})."`
+	Address       string        `placeholder:"ADDRESS" help:"Address to listen on (all)."`
+	FileSizeLimit int64         `default:"-1" placeholder:"BYTES" help:"Refuse files of more bytes (in Remofile 1 4294967296, none in Remofile 2)."`
+	StagingLimit  int64         `placeholder:"BYTES" help:"Bound on the bytes of all uploads under way (0: none)."`
+	MinChunkSize  int           `default:"512" placeholder:"BYTES" help:"Smallest chunk that a client may use (${default})."`
+	MaxChunkSize  int           `default:"8192" placeholder:"BYTES" help:"Largest chunk that a client may use (${default})."`
+	PrivateKey    keyText       `env:"REMOFILE_PRIVATE_KEY" placeholder:"KEY" help:"Private key (see generate-keys), or @ and the file that has it. Only clients with its public key are served then. A key that is given here shows in the process list."`
+	EncryptedOnly bool          `help:"Refuse clients that don't encrypt. A private key implies it."`
+	ReadOnly      bool          `help:"Refuse every change."`
+	PortableNames bool          `help:"Refuse names that not every system takes: with < > : \" / \\ | ? or * in them."`
+	Grace         time.Duration `default:"1m" placeholder:"TIME" help:"How long a session is kept that lost its connection (${default})."`
+	Exclusive     bool          `help:"Serve one client at a time."`
+	LogLevel      string        `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log from this level on: debug, info, warn or error (${default})."`
+	LogFormat     string        `default:"text" enum:"text,json" placeholder:"FORMAT" help:"Format of the log: text or json (${default})."`
 
 	Directory string `arg:"" help:"Directory to serve."`
 	Port      string `arg:"" optional:"" default:"6768" help:"Port to listen on (${default}); 0: any that is free."`
@@ -38,7 +43,7 @@ type serverFlags struct {
 // prepare checks what can be checked before a server runs, and makes a token
 // where there is none.
 func (f *serverFlags) prepare(out *output) error {
-	if f.FileSizeLimit < 1 || f.MinChunkSize < 1 || f.MaxChunkSize < 1 {
+	if f.FileSizeLimit == 0 || f.FileSizeLimit < notGiven || f.MinChunkSize < 1 || f.MaxChunkSize < 1 {
 		return usage("--file-size-limit, --min-chunk-size and --max-chunk-size must be greater than 0", "")
 	}
 	if f.MinChunkSize > f.MaxChunkSize {
@@ -80,7 +85,10 @@ func (f *serverFlags) options(w io.Writer) (server.Options, error) {
 		Token:         f.Token,
 		PrivateKey:    string(f.PrivateKey),
 		EncryptedOnly: f.EncryptedOnly,
-		FileSizeLimit: f.FileSizeLimit,
+		FileSizeLimit: max(f.FileSizeLimit, 0),
+		Grace:         f.Grace,
+		PortableNames: f.PortableNames,
+		Version:       version(),
 		MinChunkSize:  f.MinChunkSize,
 		MaxChunkSize:  f.MaxChunkSize,
 		StagingLimit:  f.StagingLimit,

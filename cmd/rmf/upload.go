@@ -64,7 +64,7 @@ func (c *uploadCommand) upload(ctx context.Context, client *remote.Client, s sou
 	if err != nil {
 		return err
 	}
-	o := remote.TransferOptions{Replace: c.Force, Progress: bar.chunk}
+	o := remote.TransferOptions{Replace: c.Force, Progress: bar.callback()}
 	switch {
 	case info.Mode().IsRegular():
 		err = client.UploadFile(ctx, s.path, to, o)
