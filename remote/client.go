@@ -29,6 +29,7 @@ type backend interface {
 	validName(name string) bool
 	list(ctx context.Context, dir string) ([]Entry, error)
 	stat(ctx context.Context, p string) (Entry, error)
+	status(ctx context.Context) (*Status, error)
 	createFile(ctx context.Context, p string) error
 	makeDirectory(ctx context.Context, p string) error
 	remove(ctx context.Context, p string) error

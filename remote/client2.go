@@ -6,7 +6,6 @@ import (
 	"net"
 	"path"
 	"sync"
-	"time"
 
 	"github.com/remofile/remofile/protocol"
 	"github.com/remofile/remofile/protocol/remofile2"
@@ -135,7 +134,7 @@ func (c *client2) list(ctx context.Context, dir string) ([]Entry, error) {
 }
 
 func entryOf(name string, a *remofile2.Attr) Entry {
-	e := Entry{Name: name, Directory: a.Kind == remofile2.KindDirectory, Modified: time.Unix(0, int64(a.Modified))}
+	e := Entry{Name: name, Directory: a.Kind == remofile2.KindDirectory, Modified: timeOf(a.Modified)}
 	if a.Kind == remofile2.KindFile {
 		e.Size = a.Size
 	}

@@ -44,6 +44,8 @@ type cli struct {
 	Start startCommand `cmd:"" help:"Serve a directory in the background."`
 	Stop  stopCommand  `cmd:"" help:"Stop a server in the background."`
 
+	Status statusCommand `cmd:"" help:"Show what a server is and who uses it."`
+
 	GenerateToken generateTokenCommand `cmd:"" help:"Print a new token."`
 	GenerateKeys  generateKeysCommand  `cmd:"" help:"Print a new pair of keys."`
 }
