@@ -112,6 +112,9 @@ func (c *client2) read() (reply, error) {
 		return reply{}, err
 	}
 	op, known := c.sent[id]
+	if !known && c.attach.Resumed {
+		return c.read() // the answer is on its way a second time
+	}
 	a, err := remofile2.DecodeAnswer(op, frames[0])
 	if err != nil {
 		return reply{}, err
