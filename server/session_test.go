@@ -27,6 +27,9 @@ func chunkRequest(data []byte) protocol.Request {
 func TestMessagesThatAreNoRequestsAreBadRequests(t *testing.T) {
 	c := serve(t, Options{}).dial()
 	request := protocol.AppendRequest(nil, &protocol.Request{Type: protocol.ListFiles, Directory: "/"})
+	if r := c.send(nil, request); r.Reason != protocol.FilesListed { // the first message decides for Remofile 1
+		t.Fatalf("answer %s", describe(r))
+	}
 	for name, frames := range map[string][][]byte{
 		"one frame":                 {request},
 		"three frames":              {nil, request, nil},
