@@ -114,7 +114,8 @@ type direction struct {
 
 // piece is some bytes on their way.
 type piece struct {
-	bytes   []byte
+	buffer  []byte
+	size    int       // of buffer, in use
 	arrives time.Time // its last byte
 }
 
@@ -159,28 +160,28 @@ func (d *direction) carry(from, to *net.TCPConn) error {
 	defer arrival.Close()
 
 	size := min(64<<10, max(1, int(d.rate*pieceTime.Seconds())))
-	buffers := sync.Pool{New: func() any { return make([]byte, size) }}
-	pieces := make(chan piece, maxPieces)
+	unused := sync.Pool{New: func() any { return &piece{buffer: make([]byte, size)} }}
+	pieces := make(chan *piece, maxPieces)
 	var delivered sync.WaitGroup
 	delivered.Go(func() { // ends with pieces
 		for p := range pieces {
 			arrival.sleepUntil(p.arrives)
-			if _, err := to.Write(p.bytes); err != nil {
+			if _, err := to.Write(p.buffer[:p.size]); err != nil {
 				from.CloseRead()
 			}
-			buffers.Put(p.bytes[:size])
+			unused.Put(p)
 		}
 		to.CloseWrite()
 	})
 	for {
-		b := buffers.Get().([]byte)
-		n, err := from.Read(b)
-		if err != nil {
+		p := unused.Get().(*piece)
+		if p.size, err = from.Read(p.buffer); err != nil {
 			break
 		}
-		left := d.send(n)
+		left := d.send(p.size)
 		ahead.sleepUntil(left.Add(-sendAhead))
-		pieces <- piece{b[:n], left.Add(d.delay)}
+		p.arrives = left.Add(d.delay)
+		pieces <- p
 	}
 	close(pieces)
 	delivered.Wait()
