@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	iofs "io/fs"
 	"syscall"
 	"time"
 
@@ -101,10 +102,10 @@ func (n *node) attributes(ctx context.Context, a *fuse.Attr) error {
 // entry returns the server's entry of the node.
 func (n *node) entry(ctx context.Context) (remote.Entry, error) {
 	if n.parent == nil {
-		return remote.Entry{Directory: true, Modified: n.tree.mounted}, nil
+		return remote.Entry{Attr: remote.Attr{Mode: iofs.ModeDir, Modified: n.tree.mounted}}, nil
 	}
 	e, err := n.parent.find(ctx, n.name(), n.parent.fresh())
-	if err == nil && e.Directory != n.IsDir() {
+	if err == nil && e.IsDir() != n.IsDir() {
 		err = syscall.ESTALE // the kernel looks the path up again
 	}
 	return e, err

@@ -30,7 +30,7 @@ func (l *lister) list(ctx context.Context) ([]remote.Entry, error) {
 }
 
 func file(name string, size int64) remote.Entry {
-	return remote.Entry{Name: name, Size: size, Modified: time.Unix(1e9, 0)}
+	return remote.Entry{Name: name, Attr: remote.Attr{Size: size, Modified: time.Unix(1e9, 0)}}
 }
 
 // names returns what the listing has, without asking.
@@ -191,7 +191,7 @@ func TestTimeOfAnOwnUploadIsAskedOfTheServer(t *testing.T) {
 		if err := l.refresh(t.Context(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		l.put(entry{Entry: remote.Entry{Name: "a", Size: 2, Modified: time.Now()}, provisional: true})
+		l.put(entry{Entry: remote.Entry{Name: "a", Attr: remote.Attr{Size: 2, Modified: time.Now()}}, provisional: true})
 		server.answer = []remote.Entry{file("a", 2)}
 		for range 2 {
 			e, _, err := l.lookup(t.Context(), "a", time.Time{})

@@ -82,7 +82,7 @@ func mount(ctx context.Context, j jail, dir, mountpoint string, o Options) (*Mou
 	}
 	dir = path.Clean(dir)
 	e, err := j.Stat(ctx, dir)
-	if err == nil && !e.Directory {
+	if err == nil && !e.IsDir() {
 		err = &os.PathError{Op: "mount", Path: dir, Err: syscall.ENOTDIR}
 	}
 	if err != nil {

@@ -105,11 +105,11 @@ func (n *node) name() string {
 func (n *node) child(ctx context.Context, e remote.Entry) *node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if child := n.lookupChild(e.Name); child != nil && child.IsDir() == e.Directory {
+	if child := n.lookupChild(e.Name); child != nil && child.IsDir() == e.IsDir() {
 		return child
 	}
 	p := path.Join(n.path, e.Name)
-	if e.Directory {
+	if e.IsDir() {
 		return n.adopt(ctx, newDirectory(n.tree, n, p), syscall.S_IFDIR)
 	}
 	return n.adopt(ctx, newFile(n.tree, n, p, newContent(onServer)), syscall.S_IFREG)

@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	iofs "io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -94,7 +95,7 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 	for _, e := range entries {
 		listed[e.Name] = true
 		mode := uint32(syscall.S_IFREG)
-		if e.Directory {
+		if e.IsDir() {
 			mode = syscall.S_IFDIR
 		}
 		list = append(list, fuse.DirEntry{Name: e.Name, Mode: mode})
@@ -130,7 +131,7 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 	if err != nil {
 		return nil, n.tree.done("mkdir", p, err)
 	}
-	e := remote.Entry{Name: name, Directory: true, Modified: time.Now()}
+	e := remote.Entry{Name: name, Attr: remote.Attr{Mode: iofs.ModeDir, Modified: time.Now()}}
 	n.listing.put(entry{Entry: e, provisional: true})
 	child := newDirectory(n.tree, n, p)
 	child.listing.setEmpty(sent)
@@ -186,9 +187,9 @@ func (n *node) remove(ctx context.Context, name string, directory bool) error {
 	switch {
 	case err != nil:
 		return err
-	case e.Directory && !directory:
+	case e.IsDir() && !directory:
 		return syscall.EISDIR
-	case !e.Directory && directory:
+	case !e.IsDir() && directory:
 		return syscall.ENOTDIR
 	}
 	err = n.tree.jail.Remove(context.WithoutCancel(ctx), path.Join(n.path, name))

@@ -73,7 +73,7 @@ func (n *node) download(ctx context.Context) error {
 // putProvisional records that the server has the file in this size, since an
 // unknown time.
 func (n *node) putProvisional(size int64) {
-	e := remote.Entry{Name: n.name(), Size: size, Modified: time.Now()}
+	e := remote.Entry{Name: n.name(), Attr: remote.Attr{Size: size, Modified: time.Now()}}
 	n.parent.listing.put(entry{Entry: e, provisional: true})
 }
 

@@ -199,7 +199,7 @@ func useForeignServer(t *testing.T, c *remote.Client) {
 	if len(entries) != 2 || entries[0].Name != "file" || entries[0].Size != int64(len(content)) || entries[1].Name != "new" {
 		t.Errorf("listed %+v", entries)
 	}
-	if e, err := c.Stat(ctx, "/dir"); err != nil || !e.Directory {
+	if e, err := c.Stat(ctx, "/dir"); err != nil || !e.IsDir() {
 		t.Errorf("/dir is %+v, error %v", e, err)
 	}
 	for _, test := range []struct {

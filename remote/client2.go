@@ -134,11 +134,7 @@ func (c *client2) list(ctx context.Context, dir string) ([]Entry, error) {
 }
 
 func entryOf(name string, a *remofile2.Attr) Entry {
-	e := Entry{Name: name, Directory: a.Kind == remofile2.KindDirectory, Modified: timeOf(a.Modified)}
-	if a.Kind == remofile2.KindFile {
-		e.Size = a.Size
-	}
-	return e
+	return Entry{Name: name, Link: a.Kind == remofile2.KindSymlink, Attr: attrOf(a)}
 }
 
 // follow replaces the entries of symbolic links by what they lead to. Those that lead
@@ -166,9 +162,11 @@ func (c *client2) follow(ctx context.Context, dir string, listed []remofile2.Ent
 		if err != nil && (!s.alive() || ctx.Err() != nil) {
 			return err
 		}
+		e := &entries[indices[n]]
 		if err == nil && a.Attr.Kind <= remofile2.KindDirectory {
-			i := indices[n]
-			entries[i] = entryOf(entries[i].Name, &a.Attr)
+			e.Attr = attrOf(&a.Attr)
+		} else {
+			e.Size = 0
 		}
 	}
 	return nil
@@ -176,13 +174,18 @@ func (c *client2) follow(ctx context.Context, dir string, listed []remofile2.Ent
 
 func (c *client2) stat(ctx context.Context, p string) (Entry, error) {
 	a, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpStat, Path: p, Flags: remofile2.StatFollow}, true)
+	leads := err == nil
 	if errors.Is(err, NotFound) { // a link that leads nowhere, perhaps
 		a, err = c.ask(ctx, &remofile2.Request{Operation: remofile2.OpStat, Path: p}, true)
 	}
 	if errors.Is(err, NotDirectory) {
 		err = &Error{Code: NotFound}
 	}
-	return entryOf(path.Base(p), &a.Attr), err
+	e := entryOf(path.Base(p), &a.Attr)
+	if !leads {
+		e.Size = 0
+	}
+	return e, err
 }
 
 // New files and directories get what the server's umask leaves of these.

@@ -6,15 +6,13 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Entry is one file of the jail.
 type Entry struct {
-	Name      string
-	Directory bool
-	Size      int64 // bytes; 0 for a directory
-	Modified  time.Time
+	Name string
+	Link bool // the name is that of a symbolic link; what it leads to has the attributes, if they tell
+	Attr
 }
 
 // List returns the entries of a directory, sorted by name. It fails with NotFound
@@ -35,9 +33,6 @@ func (c *Client) List(ctx context.Context, dir string) ([]Entry, error) {
 // request for it.
 func (c *Client) Stat(ctx context.Context, p string) (Entry, error) {
 	cleaned, err := clean(p)
-	if err == nil && cleaned == "/" {
-		return Entry{Name: "/", Directory: true}, nil
-	}
 	var e Entry
 	if err == nil {
 		e, err = c.stat(ctx, cleaned)

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -18,15 +19,26 @@ func (c *client1) list(ctx context.Context, dir string) ([]Entry, error) {
 		}
 		entries = make([]Entry, len(r.Entries))
 		for i, e := range r.Entries {
-			entries[i] = Entry(e)
+			entries[i] = entryOf1(&e)
 		}
 		return nil
 	})
 	return entries, err
 }
 
+func entryOf1(e *protocol.Entry) Entry {
+	mode := fs.FileMode(fileMode)
+	if e.Directory {
+		mode = fs.ModeDir | directoryMode
+	}
+	return Entry{Name: e.Name, Attr: Attr{Mode: mode, Size: e.Size, Modified: e.Modified}}
+}
+
 // stat: Remofile 1 has no request for it, so that the directory is listed.
 func (c *client1) stat(ctx context.Context, p string) (Entry, error) {
+	if p == "/" {
+		return Entry{Name: "/", Attr: Attr{Mode: fs.ModeDir | directoryMode}}, nil
+	}
 	dir, name := protocol.SplitPath(p)
 	if err := c.probe(ctx, dir, name); err != nil {
 		return Entry{}, err

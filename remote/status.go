@@ -72,5 +72,3 @@ func (c *client2) status(ctx context.Context) (*Status, error) {
 	}
 	return s, nil
 }
-
-func timeOf(t remofile2.Time) time.Time { return time.Unix(0, int64(t)) }

@@ -3,7 +3,9 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/remofile/remofile/protocol"
 )
@@ -48,6 +50,8 @@ func (c *Client) Upload(ctx context.Context, p string, r io.Reader, size int64, 
 	return c.uploadSource(ctx, p, source{Reader: r}, size, o)
 }
 
+var errNegativeSize = fmt.Errorf("%w: a file can't have a negative size", fs.ErrInvalid)
+
 // source is what an upload reads.
 type source struct {
 	io.Reader
@@ -62,7 +66,7 @@ func (c *Client) uploadSource(ctx context.Context, p string, src source, size in
 		err = o.check()
 	}
 	if err == nil && size < 0 {
-		err = errors.New("a file can't have a negative size")
+		err = errNegativeSize
 	}
 	if err == nil {
 		err = c.upload(ctx, cleaned, src, size, &o)

@@ -49,7 +49,7 @@ func (c *Client) ensureDirectory(ctx context.Context, p string, existing bool) e
 		return err
 	}
 	e, err := c.Stat(ctx, p)
-	if err == nil && !e.Directory {
+	if err == nil && !e.IsDir() {
 		err = &Error{Op: "mkdir", Path: p, Code: NotDirectory}
 	}
 	return err
@@ -74,9 +74,9 @@ func (c *Client) downloadTree(ctx context.Context, p, destination string, o Tran
 	if err := ensureLocalDirectory(destination, o.Replace); err != nil {
 		return err
 	}
-	return transferEach(ctx, entries, &o, func(e Entry) bool { return e.Directory }, func(e Entry) error {
+	return transferEach(ctx, entries, &o, func(e Entry) bool { return e.IsDir() }, func(e Entry) error {
 		from, to := path.Join(p, e.Name), filepath.Join(destination, e.Name)
-		if e.Directory {
+		if e.IsDir() {
 			return c.downloadTree(ctx, from, to, o, depth+1)
 		}
 		return c.DownloadFile(ctx, from, to, o)

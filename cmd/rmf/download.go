@@ -61,7 +61,7 @@ func (c *downloadCommand) download(ctx context.Context, client *remote.Client, f
 		switch {
 		case statErr != nil:
 			return statErr
-		case !entry.Directory:
+		case !entry.IsDir():
 			return err
 		case !c.Recursive:
 			return skipped(from)

@@ -50,9 +50,9 @@ func (c *creation) create(ctx context.Context, out *output, method func(*remote.
 	switch {
 	case err != nil:
 		return err
-	case entry.Directory && !directory:
+	case entry.IsDir() && !directory:
 		return failed(path+": it is a directory", "")
-	case !entry.Directory && directory:
+	case !entry.IsDir() && directory:
 		return failed(path+": it is not a directory", "")
 	}
 	return nil

@@ -71,7 +71,7 @@ func (c *listCommand) list(ctx context.Context, client *remote.Client, to listin
 		if c.write(to, e) != nil {
 			return alreadyTold(exitFailed) // by Run, at Flush
 		}
-		if !c.Recursive || !e.Directory {
+		if !c.Recursive || !e.IsDir() {
 			return nil
 		}
 		return c.list(ctx, client, to, e.Name)
@@ -82,7 +82,7 @@ func (c *listCommand) list(ctx context.Context, client *remote.Client, to listin
 func (c *listCommand) write(to listing, e remote.Entry) error {
 	if c.All || c.Long {
 		kind := '-'
-		if e.Directory {
+		if e.IsDir() {
 			kind = 'd'
 		}
 		fmt.Fprintf(to, "%c %12d %s ", kind, e.Size, e.Modified.Local().Format(time.DateTime))

@@ -49,7 +49,7 @@ func (c *uploadCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	if !entry.Directory {
+	if !entry.IsDir() {
 		return withDestinationHint(failed(destination+": not a directory", ""))
 	}
 	bar := newProgress(out, c.Progress)
