@@ -73,7 +73,7 @@ func startBenchmarkServer(b *testing.B, maxChunkSize int) *benchmarkServer {
 
 // memoryDir returns a new directory in memory, where there is one: a disk that is
 // still busy with the last benchmark would be measured otherwise.
-func memoryDir(b *testing.B) string {
+func memoryDir(b testing.TB) string {
 	dir, err := os.MkdirTemp("/dev/shm", "remofile")
 	if err != nil {
 		return b.TempDir()

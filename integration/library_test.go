@@ -46,7 +46,7 @@ func client(t *testing.T) (*remote.Client, string) {
 	return dial(t, remote.Options{Address: address}), jail
 }
 
-func write(t *testing.T, name, content string) {
+func write(t testing.TB, name, content string) {
 	t.Helper()
 	if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
 		t.Fatal(err)

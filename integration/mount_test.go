@@ -67,7 +67,7 @@ func serveAndMount(t *testing.T) *mounted {
 }
 
 // run runs a program that must succeed in silence.
-func run(t *testing.T, name string, args ...string) {
+func run(t testing.TB, name string, args ...string) {
 	t.Helper()
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
