@@ -17,15 +17,16 @@ var allowed = map[string]struct {
 	imports []string
 	why     string
 }{
-	"protocol":            {nil, "the wire is pure bytes and types: it must not depend on how they travel"},
-	"protocol/remofile2":  {nil, "the wire is pure bytes and types: it must not depend on how they travel"},
-	"protocol/zmtp":       {[]string{"protocol", "protocol/zmtp/curve"}, "connections carry messages, whoever serves or asks"},
-	"protocol/zmtp/curve": {[]string{"protocol"}, "encryption lies under the handshake and knows nothing of it"},
-	"server":              {[]string{"protocol", "protocol/remofile2", "protocol/zmtp", "protocol/zmtp/curve"}, "the server must not know its clients' code"},
-	"remote":              {[]string{"protocol", "protocol/remofile2", "protocol/zmtp", "protocol/zmtp/curve"}, "the client must not know the server's code"},
-	"fs":                  {[]string{"remote"}, "the file system knows no wire"},
-	"cmd/rmf":             {[]string{"remote", "server", "fs"}, "a command turns flags into calls of these, and errors of theirs into exit statuses"},
-	"integration":         {nil, "tests only: nothing may be imported by them but by the tests themselves"},
+	"protocol":                       {nil, "the wire is pure bytes and types: it must not depend on how they travel"},
+	"protocol/remofile2":             {nil, "the wire is pure bytes and types: it must not depend on how they travel"},
+	"protocol/remofile2/compression": {[]string{"protocol/remofile2"}, "it knows payloads and their limits, not what they are of"},
+	"protocol/zmtp":                  {[]string{"protocol", "protocol/zmtp/curve"}, "connections carry messages, whoever serves or asks"},
+	"protocol/zmtp/curve":            {[]string{"protocol"}, "encryption lies under the handshake and knows nothing of it"},
+	"server":                         {[]string{"protocol", "protocol/remofile2", "protocol/remofile2/compression", "protocol/zmtp", "protocol/zmtp/curve"}, "the server must not know its clients' code"},
+	"remote":                         {[]string{"protocol", "protocol/remofile2", "protocol/remofile2/compression", "protocol/zmtp", "protocol/zmtp/curve"}, "the client must not know the server's code"},
+	"fs":                             {[]string{"remote"}, "the file system knows no wire"},
+	"cmd/rmf":                        {[]string{"remote", "server", "fs"}, "a command turns flags into calls of these, and errors of theirs into exit statuses"},
+	"integration":                    {nil, "tests only: nothing may be imported by them but by the tests themselves"},
 }
 
 // owners says which folder alone may import a library; "" is none, but for tests.

@@ -8,12 +8,14 @@
 //
 //	header                  a CBOR array (RFC 8949)
 //	header, payload         and raw bytes
-//	header, payload, size   the payload is one zstd frame (RFC 8878); size is a CBOR unsigned
-//	                        integer: its length when decompressed, in bytes, 0 to 2^63-1
+//	header, payload, size   the payload is one zstd frame (RFC 8878) without a dictionary; size
+//	                        is a CBOR unsigned integer: its length when decompressed, in bytes,
+//	                        which is more than it has
 //
 // The first frame of a connection's first message is not empty: that tells it from Remofile 1.
 // A payload, of 0 bytes or more, is there where "Operations" has one, but for answers of
-// failure. Payloads are only compressed where both sides have the feature "zstd".
+// failure. Payloads are only compressed where both sides have the feature "zstd",
+// each alone; limits count them decompressed.
 //
 // Headers follow this CDDL (RFC 8610). They are sent in core deterministic encoding (RFC 8949,
 // section 4.2.1). A receiver also takes longer heads, and map keys in any order, but no indefinite
@@ -210,6 +212,9 @@
 //	unread         256         requests that are under way or whose answer the client has not read yet, and
 //	                           32 MiB of them: the server reads nothing more before it is less
 //	payload        1 MiB       a longer one, or asking for one, is a BAD_REQUEST
+//	frame          8 MiB       is what a compressed payload refers back to at most, and its blocks
+//	                           are one for each 256 bytes of the payload and one more; else it
+//	                           is a BAD_REQUEST
 //	page           1023 KiB    of LIST, whatever it asks for
 //	handles        1024        open; one more is TOO_MANY, or BUSY where the sessions of the server
 //	                           have a quarter as many as its process may have descriptors

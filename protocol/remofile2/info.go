@@ -1,8 +1,13 @@
 package remofile2
 
-// FeatureResume is that of a client that takes its session over when it has lost the
-// connection.
-const FeatureResume = "resume"
+// The features.
+const (
+	// FeatureResume is that of a client that takes its session over when it has lost the
+	// connection.
+	FeatureResume = "resume"
+	// FeatureZstd is that of a side that takes compressed payloads.
+	FeatureZstd = "zstd"
+)
 
 // Info is what a server tells of itself and of the session. All text is UTF-8.
 type Info struct {

@@ -9,6 +9,11 @@ import (
 const (
 	// MaxPayload is the longest payload, in bytes.
 	MaxPayload = 1 << 20
+	// MaxWindow is how far back a compressed payload may refer, in bytes: RFC 8878, section
+	// 3.1.1.1.2, recommends to take this much.
+	MaxWindow = 8 << 20
+	// MinBlock is how many bytes of a compressed payload its blocks have on average, but for one.
+	MinBlock = 256
 	// MaxRequests is how many requests may be under way.
 	MaxRequests = 128
 	// MaxBytes is how many bytes they may take together: see Cost.

@@ -337,6 +337,7 @@ func TestSpecificationNamesEveryLimitOfSessions(t *testing.T) {
 		"bytes":         {size(MaxBytes)},
 		"unread":        {count(MaxUnread * MaxRequests), size(MaxUnread * MaxBytes)},
 		"payload":       {size(MaxPayload)},
+		"frame":         {size(MaxWindow), size(MinBlock)},
 		"page":          {size(MaxPage)},
 		"handles":       {count(MaxHandles)},
 		"answers":       {count(MaxAnswers)},
