@@ -105,7 +105,7 @@ func (t *task) opened() (*os.File, error) {
 }
 
 // closeFile is CLOSE.
-func (t *task) closeFile() error { return t.file.close() }
+func (t *task) closeFile() error { return t.file.close(t.Flags&remofile2.CloseDiscard != 0) }
 
 func (t *task) statFile() error {
 	f, err := t.opened()

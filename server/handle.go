@@ -42,8 +42,8 @@ func (s *Server) newHandle() (*handle, error) {
 	return &handle{server: s}, nil
 }
 
-// close may be called more than once.
-func (h *handle) close() error {
+// close may be called more than once. With discard no part is kept of a staged file.
+func (h *handle) close(discard bool) error {
 	if h.closed {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (h *handle) close() error {
 	h.file, h.staged = nil, nil
 	switch {
 	case staged != nil:
-		staged.close()
+		staged.close(discard)
 		return nil
 	case file != nil:
 		return file.Close()
@@ -142,7 +142,7 @@ func (t *task) follow(h *handle) {
 // drop takes the handle of a failed OPEN or STAGE away. Requests that follow it already
 // find it closed.
 func (s *session) drop(t *task) {
-	t.file.close()
+	t.file.close(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.handles[t.Handle] == t.file {

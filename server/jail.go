@@ -84,8 +84,16 @@ func openJail(name string, log *slog.Logger) (*jail, error) {
 
 // close may be called more than once.
 func (j *jail) close() error {
+	j.stagings.close()
 	j.top.close()
 	return j.root.Close()
+}
+
+// release gives a use of a staging directory back.
+func (j *jail) release(st *staging) {
+	if err := j.stagings.release(st); err != nil {
+		j.log.Warn("staging directory stays", "path", st.name, "err", err)
+	}
 }
 
 // open opens a directory. Where it does not exist, is a staging directory or is

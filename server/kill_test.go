@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/remofile/remofile/protocol"
@@ -37,10 +38,11 @@ func serveProcess(jail string) error {
 	return s.Serve(l)
 }
 
-func TestKilledServerLeavesTheOldContent(t *testing.T) {
+// serveKillable starts a server that is a process of its own, in a jail of its own, and
+// returns how to kill it.
+func serveKillable(t *testing.T) (s *served, kill func()) {
+	t.Helper()
 	jail := t.TempDir()
-	before := &served{t: t, jail: jail}
-	before.write("old", "old content")
 	process := exec.Command(os.Args[0])
 	process.Env = append(os.Environ(), jailVariable+"="+jail)
 	process.Stderr = os.Stderr
@@ -51,13 +53,22 @@ func TestKilledServerLeavesTheOldContent(t *testing.T) {
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer process.Wait()
-	defer process.Process.Kill()
+	kill = sync.OnceFunc(func() {
+		process.Process.Kill()
+		process.Wait()
+	})
+	t.Cleanup(kill)
 	address, err := bufio.NewReader(output).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
-	killed := &served{t: t, jail: jail, address: strings.TrimSpace(address)}
+	return &served{t: t, jail: jail, address: strings.TrimSpace(address)}, kill
+}
+
+func TestKilledServerLeavesTheOldContent(t *testing.T) {
+	killed, kill := serveKillable(t)
+	jail := killed.jail
+	killed.write("old", "old content")
 	for _, name := range []string{"new", "old"} {
 		c := killed.dial()
 		r := uploadRequest(name)
@@ -65,14 +76,11 @@ func TestKilledServerLeavesTheOldContent(t *testing.T) {
 		c.want(protocol.TransferAccepted, r)
 		c.want(protocol.ChunkReceived, chunkRequest(pattern(512)))
 	}
-	if err := process.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	process.Wait()
+	kill()
 	if len(stagingsIn(t, jail)) != 1 {
 		t.Error("the killed server left no staging directory: the test tests nothing")
 	}
-	if got := before.read("old"); got != "old content" {
+	if got := killed.read("old"); got != "old content" {
 		t.Errorf("content %q", got)
 	}
 	s := serve(t, Options{Jail: jail})

@@ -33,7 +33,8 @@ type Options struct {
 	// protocol.MaxChunkSize.
 	MinChunkSize, MaxChunkSize int
 	// StagingLimit bounds the bytes of all uploads under way: in Remofile 1 as their
-	// clients declared them, in Remofile 2 as they come; 0 is no limit.
+	// clients declared them, in Remofile 2 as they come. Parts that are kept to be
+	// resumed count, too, but make room for others. 0 is no limit.
 	StagingLimit int64
 	// ReadOnly refuses every change.
 	ReadOnly bool

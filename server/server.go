@@ -4,9 +4,9 @@
 // Each connection is a link with a goroutine, which reads. In Remofile 1 the link is the
 // session, with at most one transfer; in Remofile 2 the session outlives its links, and
 // each of its requests has a goroutine of its own, which answers. An upload is written to
-// a hidden directory of the jail, which exists only as long as there are uploads, and
-// appears under its name in one rename when it is complete. Sessions share nothing but
-// those directories, the table of the uploads under way and the memory of payloads.
+// a hidden directory of the jail, which exists only as long as there are uploads or parts
+// to be resumed, and appears under its name in one rename when it is complete. Sessions
+// share nothing but those directories, the table of the uploads and the memory of payloads.
 package server
 
 import (
@@ -49,6 +49,7 @@ type Server struct {
 
 	handles atomic.Int64   // that are open
 	running sync.WaitGroup // the goroutines of links
+	sweeper sync.WaitGroup // the one of sweepKept
 	lastID  atomic.Uint64  // of a link
 
 	mu        sync.Mutex // guards what follows
@@ -61,7 +62,7 @@ type Server struct {
 }
 
 // New checks the options, opens the jail and removes from it what a killed server
-// left there. Close frees the jail.
+// left there, but for parts that can be resumed. Close frees the jail.
 func New(o Options) (*Server, error) {
 	growthLimit := o.FileSizeLimit
 	if err := o.complete(); err != nil {
@@ -75,10 +76,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !o.ReadOnly {
-		j.sweep()
-	}
-	return &Server{
+	s := &Server{
 		options: o,
 		zmtp: zmtp.Config{
 			Token:   o.Token,
@@ -104,7 +102,12 @@ func New(o Options) (*Server, error) {
 		growthLimit:  growthLimit,
 		maxHandles:   maxHandles(),
 		started:      time.Now(),
-	}, nil
+	}
+	if !o.ReadOnly {
+		s.uploads.adopt(j.sweep())
+		s.sweeper.Go(s.sweepKept)
+	}
+	return s, nil
 }
 
 // ListenAndServe listens on a TCP address and calls Serve.
@@ -185,6 +188,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		<-ended
 	}
 	s.endSessions()
+	s.sweeper.Wait()
 	return errors.Join(err, s.jail.close())
 }
 
@@ -194,6 +198,7 @@ func (s *Server) Close() error {
 	s.stop((*link).cut)
 	s.running.Wait()
 	s.endSessions()
+	s.sweeper.Wait()
 	return s.jail.close()
 }
 

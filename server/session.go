@@ -237,7 +237,7 @@ func (s *session) drain() {
 func (s *session) free() {
 	s.cancel()
 	for _, h := range s.handles {
-		if err := h.close(); err != nil {
+		if err := h.close(false); err != nil {
 			s.log.Error("closing a file failed", "err", err)
 		}
 	}

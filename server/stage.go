@@ -8,7 +8,7 @@ import (
 	"github.com/remofile/remofile/protocol/remofile2"
 )
 
-// stage is STAGE. No part is kept of one that ended before, so that there is none to resume.
+// stage is STAGE.
 func (t *task) stage() error {
 	d, name, err := t.destination()
 	if err != nil {
@@ -20,15 +20,21 @@ func (t *task) stage() error {
 		unlock := uploads.lockToReserve(place{d.id, name})
 		defer unlock()
 	}
-	s, err := uploads.stage(d, name, 0, t.session.address(), uint32(t.Mode))
+	if err := t.checkFree(d, name); err != nil {
+		d.close()
+		return err
+	}
+	s, err := uploads.stage(d, name, &intent{
+		peer:   t.session.address(),
+		mode:   uint32(t.Mode),
+		part:   t.Part,
+		resume: t.Flags&remofile2.StageResume != 0,
+	})
 	if err != nil {
 		return err
 	}
-	if err = t.checkStaged(s); err == nil {
-		t.answer.Attr, err = attrAt(int(s.part.Fd()), "")
-	}
-	if err != nil {
-		s.close()
+	if t.answer.Attr, err = attrAt(int(s.part.Fd()), ""); err != nil {
+		s.close(false)
 		return err
 	}
 	if reserve {
@@ -58,10 +64,10 @@ func (t *task) destination() (*directory, string, error) {
 	return found.dir, found.name, nil
 }
 
-// checkStaged fails where the name is taken already, and not by a file to be replaced.
-func (t *task) checkStaged(s *staged) error {
+// checkFree fails where the name is taken already, and not by a file to be replaced.
+func (t *task) checkFree(d *directory, name string) error {
 	var st unix.Stat_t
-	err := s.table.jail.stat(s.dir, s.name, &st)
+	err := t.session.server.jail.stat(d, name, &st)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil

@@ -2,112 +2,11 @@ package server
 
 import (
 	"errors"
-	"fmt"
-	"hash/maphash"
 	"os"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// uploads is the table of the uploads under way: no two have the same destination,
-// and together they do not exceed the staging limit.
-type uploads struct {
-	jail  *jail
-	limit int64 // bytes; 0 is none
-	seed  maphash.Seed
-
-	// names are held for reading while a name is made, for writing while one is reserved:
-	// which of them depends on the place. Taken before mu.
-	names [64]sync.RWMutex
-
-	mu     sync.Mutex // guards what follows
-	claims map[place]claim
-	staged int64 // bytes: in Remofile 1 as declared, in Remofile 2 as they come
-}
-
-// place is the destination of an upload. Its directory is open all the time, so
-// that the identity holds.
-type place struct {
-	directory fileID
-	name      string
-}
-
-// claim tells who uploads to a place.
-type claim struct {
-	peer     string
-	since    time.Time
-	reserved bool // for whoever makes names, this one is taken
-}
-
-func newUploads(j *jail, limit int64) *uploads {
-	return &uploads{jail: j, limit: limit, seed: maphash.MakeSeed(), claims: make(map[place]claim)}
-}
-
-// reserve enters an upload of size bytes into the table.
-func (t *uploads) reserve(p place, size int64, peer string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if c, ok := t.claims[p]; ok && c.reserved {
-		return unix.EEXIST
-	} else if ok {
-		return inUse(fmt.Sprintf("in use by %s, which uploads it since %s", c.peer, c.since.Format(time.DateTime)))
-	}
-	if err := t.grow(size); err != nil {
-		return err
-	}
-	t.claims[p] = claim{peer: peer, since: time.Now()}
-	return nil
-}
-
-// grow takes so many bytes of the staging limit; mu is held.
-func (t *uploads) grow(size int64) error {
-	if t.limit > 0 && size > t.limit-t.staged {
-		return noRoom(fmt.Sprintf("the uploads under way would exceed the staging limit of %d bytes", t.limit))
-	}
-	t.staged += size
-	return nil
-}
-
-// lockToMake is called before a name is made, lockToReserve before one is reserved, unlock
-// afterwards.
-func (t *uploads) lockToMake(p place) (unlock func()) {
-	lock := t.lockOf(p)
-	lock.RLock()
-	return lock.RUnlock
-}
-
-func (t *uploads) lockToReserve(p place) (unlock func()) {
-	lock := t.lockOf(p)
-	lock.Lock()
-	return lock.Unlock
-}
-
-func (t *uploads) lockOf(p place) *sync.RWMutex {
-	return &t.names[maphash.Comparable(t.seed, p)%uint64(len(t.names))]
-}
-
-// reserved reports whether a staged file has reserved a place.
-func (t *uploads) reserved(p place) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.claims[p].reserved
-}
-
-func (t *uploads) free(p place, size int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.claims, p)
-	t.staged -= size
-}
-
-// total returns the bytes of all uploads.
-func (t *uploads) total() int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.staged
-}
 
 // staged is a file on its way to its name: nobody sees it before the commit.
 type staged struct {
@@ -122,16 +21,28 @@ type staged struct {
 	renamed  bool // the part has left staging
 }
 
-// stage begins a file of size bytes for a name in dir, which belongs to it then. It is
-// to be closed.
-func (t *uploads) stage(dir *directory, name string, size int64, peer string, mode uint32) (*staged, error) {
-	s := &staged{table: t, dir: dir, name: name, claim: size}
-	if err := t.reserve(s.place(), size, peer); err != nil {
+// intent is what an upload is begun with.
+type intent struct {
+	peer   string // who uploads
+	size   int64  // bytes that are known to come
+	mode   uint32 // of a new file, less the umask
+	part   string // by which it can be resumed; "" is not at all
+	resume bool   // goes on with that part, if there is one
+}
+
+// stage begins a file for a name in dir, which belongs to it then. It is to be closed.
+func (t *uploads) stage(dir *directory, name string, how *intent) (*staged, error) {
+	s := &staged{table: t, dir: dir, name: name}
+	if err := t.claim(s.place(), how.peer); err != nil {
 		dir.close()
 		return nil, err
 	}
-	if err := s.makePart(mode); err != nil {
-		s.close()
+	err := s.grow(how.size)
+	if err == nil {
+		err = s.makePart(how)
+	}
+	if err != nil {
+		s.close(false)
 		return nil, err
 	}
 	return s, nil
@@ -139,17 +50,52 @@ func (t *uploads) stage(dir *directory, name string, size int64, peer string, mo
 
 func (s *staged) place() place { return place{s.dir.id, s.name} }
 
-func (s *staged) makePart(mode uint32) error {
+func (s *staged) makePart(how *intent) error {
 	j := s.table.jail
 	var err error
 	if s.staging, err = j.stagings.acquire(s.dir, j.top); err != nil {
 		return err
 	}
-	s.part, s.partName, err = s.staging.newPart(mode)
+	if how.part == "" {
+		s.part, s.partName, err = s.staging.newPart(how.mode)
+	} else {
+		err = s.makeKept(how)
+	}
 	if errors.Is(err, unix.ENOENT) {
 		err = errStagingGone
 	}
 	return err
+}
+
+// makeKept makes a part that can be resumed, or resumes it. Its name is nobody else's, as
+// the place is not.
+func (s *staged) makeKept(how *intent) (err error) {
+	name := keptName(s.place(), how.part)
+	if kept := s.table.forget(partID{s.staging, name}); kept != nil {
+		if how.resume {
+			if err := s.resume(kept); !errors.Is(err, unix.ENOENT) {
+				return err
+			}
+		}
+		s.table.remove(kept)
+	}
+	s.part, err = openat(s.staging.fd(), name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR, how.mode)
+	if err == nil {
+		s.partName = name
+	}
+	return err
+}
+
+// resume goes on with a kept part, whose bytes and use of the staging directory are those
+// of s then. On ENOENT, somebody has removed it.
+func (s *staged) resume(kept *keptPart) (err error) {
+	if s.part, err = openat(s.staging.fd(), kept.name, unix.O_RDWR, 0); err != nil {
+		return err
+	}
+	s.partName = kept.name
+	s.claim += kept.size
+	s.table.jail.release(s.staging)
+	return nil
 }
 
 // reserve makes the name taken for whoever makes names; it is locked for that.
@@ -166,8 +112,6 @@ func (s *staged) grow(size int64) error {
 	if size <= s.claim {
 		return nil
 	}
-	s.table.mu.Lock()
-	defer s.table.mu.Unlock()
 	if err := s.table.grow(size - s.claim); err != nil {
 		return err
 	}
@@ -259,26 +203,44 @@ func (s *staged) adoptMode() error {
 	return s.part.Chmod(os.FileMode(st.Mode & 0o777))
 }
 
-// close ends it. Without a commit nothing of it stays.
-func (s *staged) close() {
-	if s.part != nil {
-		s.part.Close()
+// close ends it. Without a commit nothing of it stays but a part that can be resumed.
+func (s *staged) close(discard bool) {
+	if s.part == nil {
+		s.free()
+		return
 	}
-	s.free()
+	resumable := !discard && s.resumable()
+	s.part.Close()
+	if resumable {
+		s.keep()
+	} else {
+		s.free()
+	}
+}
+
+// resumable reports whether there is a part that somebody can resume.
+func (s *staged) resumable() bool {
+	var st unix.Stat_t
+	return isKeptName(s.partName) && !s.renamed && fstat(int(s.part.Fd()), &st) == nil && st.Nlink > 0 && st.Size > 0
+}
+
+// keep gives all back but the part, its bytes and its staging directory.
+func (s *staged) keep() {
+	s.table.keep(&keptPart{staging: s.staging, name: s.partName, size: s.claim, since: time.Now()})
+	s.table.free(s.place(), 0)
+	s.dir.close()
 }
 
 // free gives back all but the part's descriptor.
 func (s *staged) free() {
 	log := s.table.jail.log
-	if s.part != nil && !s.renamed {
+	if s.partName != "" && !s.renamed {
 		if err := unlinkat(s.staging.fd(), s.partName, 0); err != nil {
 			log.Warn("part of an upload stays", "path", s.partName, "err", err)
 		}
 	}
 	if s.staging != nil {
-		if err := s.table.jail.stagings.release(s.staging); err != nil {
-			log.Warn("staging directory stays", "path", s.staging.name, "err", err)
-		}
+		s.table.jail.release(s.staging)
 	}
 	s.table.free(s.place(), s.claim)
 	s.dir.close()

@@ -13,7 +13,7 @@ import (
 )
 
 // A staging directory is called ".remofile-" and 22 random characters, a part in
-// it "part-" and a number.
+// it "part-" and a number, or where it can be resumed as keptName says.
 const (
 	stagingPrefix = ".remofile-"
 	stagingRandom = 22
@@ -45,12 +45,13 @@ type staging struct {
 	dir    *os.File
 	fs     fsID
 	id     fileID        // zero until it is made; guarded by stagings.mu
-	uses   int           // how many uploads there are; guarded by stagings.making
+	uses   int           // how many uploads and kept parts there are; guarded by stagings.making
 	parts  atomic.Uint64 // the number of the last part
 }
 
 // stagings are the staging directories of a server: one for each file system that
-// has uploads under way, so that the jail holds nothing of ours at rest.
+// has uploads under way or parts to be resumed, so that the jail holds nothing of ours
+// at rest.
 type stagings struct {
 	making sync.Mutex        // held while one is made or removed; taken before mu
 	byFS   map[fsID]*staging // those in use; guarded by making
@@ -139,8 +140,8 @@ func (s *stagings) makeFor(d, top *directory, fs fsID) (*staging, error) {
 	return st, err
 }
 
-// release removes the directory with its last upload. One that somebody has put
-// files into stays, and is not ours any longer.
+// release removes the directory with its last upload or kept part. One that somebody has
+// put files into stays, and is not ours any longer.
 func (s *stagings) release(st *staging) error {
 	s.making.Lock()
 	defer s.making.Unlock()
@@ -153,9 +154,63 @@ func (s *stagings) release(st *staging) error {
 	}
 	err := unlinkat(int(st.parent.Fd()), st.name, unix.AT_REMOVEDIR)
 	s.unlist(st)
-	st.dir.Close()
-	st.parent.Close()
+	st.close()
 	return err
+}
+
+// close unlocks the directories that hold kept parts: the next server finds them. It may
+// be called more than once.
+func (s *stagings) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for st := range s.listed {
+		st.close()
+	}
+	clear(s.listed)
+}
+
+// adopt makes a locked directory, with the parts in it that can be resumed, one of ours:
+// the one of its file system, or else they are moved to that.
+func (s *stagings) adopt(d *directory, name string, dir *os.File, parts []*keptPart) ([]*keptPart, error) {
+	fs, id, err := identify(dir)
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	st := s.byFS[fs]
+	if st != nil {
+		parts = st.move(dir, parts)
+		dir.Close()
+		err = unlinkat(d.fd(), name, unix.AT_REMOVEDIR)
+	} else {
+		parent, err := openat(d.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return nil, errors.Join(err, dir.Close())
+		}
+		st = &staging{parent: parent, name: name, dir: dir, fs: fs}
+		s.list(st)
+		s.setID(st, id)
+		s.byFS[fs] = st
+	}
+	for _, p := range parts {
+		p.staging = st
+	}
+	st.uses += len(parts)
+	return parts, err
+}
+
+// move moves parts from another directory to st, and returns those that were: others have
+// the same name as one that is there.
+func (st *staging) move(from *os.File, parts []*keptPart) (moved []*keptPart) {
+	for _, p := range parts {
+		if renameat2(int(from.Fd()), p.name, st.fd(), p.name, unix.RENAME_NOREPLACE) == nil {
+			moved = append(moved, p)
+		} else {
+			unlinkat(int(from.Fd()), p.name, 0) // where it fails, the directory stays: the caller tells
+		}
+	}
+	return moved
 }
 
 // make makes a staging directory in parent, which belongs to it then. As long as
@@ -210,6 +265,11 @@ func (s *stagings) create(st *staging) (err error) {
 
 func (st *staging) fd() int { return int(st.dir.Fd()) }
 
+func (st *staging) close() {
+	st.dir.Close()
+	st.parent.Close()
+}
+
 // removed reports whether somebody else has removed the directory.
 func (st *staging) removed() bool {
 	var attr unix.Stat_t
@@ -244,7 +304,7 @@ func isLeftover(dir *os.File) bool {
 	}
 	parts := 0
 	err := forEachName(dir, func(name string) error {
-		if parts++; !isPartName(name) {
+		if parts++; !isPartName(name) && !isKeptName(name) {
 			return unix.EEXIST
 		}
 		return nil

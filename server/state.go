@@ -35,7 +35,7 @@ func (s state) allows(t protocol.RequestType) bool {
 // discarded.
 func (s *session1) toIdle() {
 	if s.upload != nil {
-		s.upload.close()
+		s.upload.close(true)
 	}
 	if s.download != nil {
 		s.download.close()

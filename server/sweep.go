@@ -13,63 +13,86 @@ import (
 )
 
 // sweep removes the staging directories that killed servers left: in the jail and
-// where file systems are mounted below it, which is where acquire makes them. What
-// can't be swept stays and is logged.
-func (j *jail) sweep() {
+// where file systems are mounted below it, which is where acquire makes them. Parts that
+// can be resumed are returned, and then are this server's. What can't be swept stays and
+// is logged.
+func (j *jail) sweep() (kept []*keptPart) {
 	mounts, err := j.mountPoints()
 	if err != nil {
 		j.log.Warn("mount points below the jail not swept", "err", err)
 	}
 	for _, path := range append([]string{"/"}, mounts...) {
-		if err := j.sweepDirectory(path); err != nil {
+		parts, err := j.sweepDirectory(path)
+		if err != nil {
 			j.log.Warn("leftovers not swept", "path", path, "err", err)
 		}
+		kept = append(kept, parts...)
 	}
+	return kept
 }
 
-func (j *jail) sweepDirectory(path string) error {
+func (j *jail) sweepDirectory(path string) (kept []*keptPart, err error) {
 	d, err := j.open(path)
 	if errors.Is(err, errNoDirectory) || errors.Is(err, unix.ENOTDIR) {
-		return nil // hidden by another mount, or a file is mounted there
+		return nil, nil // hidden by another mount, or a file is mounted there
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer d.close()
-	return forEachName(d.file, func(name string) error {
+	err = forEachName(d.file, func(name string) error {
 		var st unix.Stat_t
 		if !isStagingName(name) || fstatat(d.fd(), name, &st) != nil || !hasStagingMode(&st) {
 			return nil
 		}
-		if err := sweepStaging(d, name); err != nil {
+		parts, err := j.sweepStaging(d, name)
+		if err != nil {
 			j.log.Warn("staging directory not swept", "path", path+"/"+name, "err", err)
 		}
+		kept = append(kept, parts...)
 		return nil
 	})
+	return kept, err
 }
 
-// sweepStaging removes a staging directory and the parts in it, unless its server
-// lives. Other files in it stay, and so does it: then it is not ours.
-func sweepStaging(d *directory, name string) error {
+// sweepStaging removes a staging directory and the parts in it, unless its server lives.
+// Where some can be resumed it adopts it instead, or moves these to one that it adopted
+// before. Other files in it stay, and so does it: then it is not ours.
+func (j *jail) sweepStaging(d *directory, name string) ([]*keptPart, error) {
 	dir, err := openat(d.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer dir.Close()
 	if flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return nil
+		return nil, dir.Close()
 	}
-	err = forEachName(dir, func(part string) error {
+	parts, err := sweepParts(dir)
+	if len(parts) > 0 {
+		return j.stagings.adopt(d, name, dir, parts)
+	}
+	dir.Close()
+	if err != nil {
+		return nil, err
+	}
+	return nil, unlinkat(d.fd(), name, unix.AT_REMOVEDIR)
+}
+
+// sweepParts removes what nobody can resume from a staging directory and returns the rest.
+func sweepParts(dir *os.File) (kept []*keptPart, err error) {
+	fd := int(dir.Fd())
+	err = forEachName(dir, func(name string) error {
 		var st unix.Stat_t
-		if !isPartName(part) || fstatat(int(dir.Fd()), part, &st) != nil || kindOf(&st) != unix.S_IFREG {
+		resumable := isKeptName(name)
+		if !resumable && !isPartName(name) || fstatat(fd, name, &st) != nil || kindOf(&st) != unix.S_IFREG {
 			return nil
 		}
-		return unlinkat(int(dir.Fd()), part, 0)
+		if !resumable || st.Size == 0 {
+			return unlinkat(fd, name, 0)
+		}
+		kept = append(kept, newKeptPart(name, &st))
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return unlinkat(d.fd(), name, unix.AT_REMOVEDIR)
+	return kept, err
 }
 
 // mountPoints returns the directories of the jail where file systems are mounted.

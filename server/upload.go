@@ -23,7 +23,7 @@ func (t *uploads) start(r *protocol.Request, peer string) (*upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := t.stage(dir, name, r.Size, peer, 0o666)
+	s, err := t.stage(dir, name, &intent{peer: peer, size: r.Size, mode: 0o666})
 	if err != nil {
 		return nil, err
 	}

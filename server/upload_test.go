@@ -171,8 +171,8 @@ func TestCommitByLink(t *testing.T) {
 	if err := taken.link(); responseTo(err).Reason != protocol.FileAlreadyExists {
 		t.Errorf("a taken name: %v", err)
 	}
-	free.close()
-	taken.close()
+	free.close(true)
+	taken.close(true)
 	want := ". d---------\nfree \"new\"\ntaken \"old\"\n"
 	if got := tree(t, s.jail); got != want {
 		t.Errorf("the jail is\n%swant\n%s", got, want)

@@ -179,9 +179,11 @@
 // goes on as any other. A second STAGE of a name without RESERVE is IN_USE as long as the first is
 // under way. Whoever opens a reserved name for writing has it published first.
 //
-// What CLOSE, or the end of a session, leaves of a staged file with a part name is kept for a day.
-// STAGE with RESUME, the same path and the same part goes on with it; attr tells its size. Its
-// content may be anything: a client takes it for right only as far as digests say so.
+// What CLOSE without DISCARD, or the end of the session or of the server's process, leaves of a
+// staged file with a part name is kept for a day, unless it is empty; for less where others need
+// the room. STAGE with RESUME, the same path and the same part goes on with it; attr tells its size
+// and its mode, which is that of the first STAGE. STAGE without RESUME begins it anew. Its content
+// may be anything: a client takes it for right only as far as digests say so.
 //
 // # Sessions
 //
@@ -223,6 +225,8 @@
 //	names          1024        as is one of more names,
 //	name           255 bytes   or of a longer one
 //	removal depth  256         of directories in one another; a deeper tree is NAME_TOO_LONG
+//	kept parts     1024        of staged files; for one more, the oldest goes
+//	keep time      24 h        of a part, and an hour more at most
 //	grace          60 s        by default, in which a session without a connection is kept
 //	sessions       1024        for one more, the session goes that has been without a connection for longest
 //

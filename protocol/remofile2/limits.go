@@ -32,6 +32,9 @@ const (
 	// MaxRemovalDepth is how deep the directories may be nested in one that is removed
 	// with all that is in it.
 	MaxRemovalDepth = 256
+	// MaxKept is how many parts a server keeps to be resumed, KeepTime for how long.
+	MaxKept  = 1024
+	KeepTime = 24 * time.Hour
 	// DefaultGrace is how long a session is kept without a connection.
 	DefaultGrace = time.Minute
 )
