@@ -38,6 +38,8 @@ func errnoOfCode(code remote.Code) syscall.Errno {
 		return syscall.EEXIST
 	case remote.InvalidName:
 		return syscall.EINVAL
+	case remote.NameTooLong:
+		return syscall.ENAMETOOLONG
 	case remote.NotAFile:
 		return syscall.EISDIR
 	case remote.NotDirectory:
@@ -48,6 +50,8 @@ func errnoOfCode(code remote.Code) syscall.Errno {
 		return syscall.EFBIG
 	case remote.NoSpace:
 		return syscall.ENOSPC
+	case remote.Quota:
+		return syscall.EDQUOT
 	case remote.ReadOnly:
 		return syscall.EROFS
 	case remote.Unsupported:
@@ -58,8 +62,20 @@ func errnoOfCode(code remote.Code) syscall.Errno {
 		return syscall.EHOSTDOWN
 	case remote.Denied, remote.WrongKey, remote.NotEncrypted, remote.EncryptedOnly, remote.Forbidden:
 		return syscall.EACCES
-	case remote.InUse:
+	case remote.InUse, remote.Busy:
 		return syscall.EBUSY
+	case remote.Overloaded:
+		return syscall.EAGAIN
+	case remote.BadHandle:
+		return syscall.EBADF
+	case remote.Stale:
+		return syscall.ESTALE
+	case remote.NoData:
+		return syscall.ENXIO
+	case remote.CrossDevice:
+		return syscall.EXDEV
+	case remote.TooManyLinks:
+		return syscall.EMLINK
 	default:
 		return syscall.EIO
 	}

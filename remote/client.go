@@ -72,6 +72,14 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// second returns what speaks Remofile 2, or fails with Unsupported.
+func (c *Client) second() (*client2, error) {
+	if c2, ok := c.backend.(*client2); ok {
+		return c2, nil
+	}
+	return nil, &Error{Code: Unsupported}
+}
+
 // Foreign reports whether the server is not one of ours. It can then neither
 // remove a file nor replace one, and serves one session.
 func (c *Client) Foreign() bool { return c.backend.foreign() }

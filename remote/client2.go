@@ -7,6 +7,8 @@ import (
 	"path"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/remofile/remofile/protocol"
 	"github.com/remofile/remofile/protocol/remofile2"
 	"github.com/remofile/remofile/protocol/zmtp"
@@ -15,6 +17,7 @@ import (
 // client2 is a Client in Remofile 2: one session, made again when it was lost.
 type client2 struct {
 	*dialer
+	ahead *semaphore.Weighted // bytes of aheadBudget
 
 	dialling sync.Mutex // held while a session is made
 
@@ -30,7 +33,7 @@ func newClient2(ctx context.Context, d *dialer, conn *zmtp.Conn) (*client2, erro
 		return nil, err
 	}
 	d.opts.Logger.Info("session opened", "peer", d.opts.Address)
-	return &client2{dialer: d, current: s}, nil
+	return &client2{dialer: d, ahead: semaphore.NewWeighted(aheadBudget), current: s}, nil
 }
 
 func (c *client2) foreign() bool { return false }
@@ -94,17 +97,23 @@ func (c *client2) session(ctx context.Context) (*session2, error) {
 // ask sends one request and returns its answer. One that changes nothing is sent again
 // where a session was lost that had been idle: the server may have gone and come back since.
 func (c *client2) ask(ctx context.Context, r *remofile2.Request, repeatable bool) (remofile2.Answer, error) {
+	return again(ctx, c, repeatable, func(s *session2) (remofile2.Answer, error) { return s.ask(ctx, r) })
+}
+
+// again runs fn on the session, and if it is repeatable, once more where that was lost.
+func again[T any](ctx context.Context, c *client2, repeatable bool, fn func(*session2) (T, error)) (T, error) {
 	for {
 		s, err := c.session(ctx)
 		if err != nil {
-			return remofile2.Answer{}, err
+			var none T
+			return none, err
 		}
-		a, err := s.ask(ctx, r)
+		result, err := fn(s)
 		if repeatable && err != nil && !s.alive() && !errors.Is(err, Timeout) && ctx.Err() == nil {
 			repeatable = false
 			continue
 		}
-		return a, err
+		return result, err
 	}
 }
 

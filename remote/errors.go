@@ -29,13 +29,22 @@ const (
 	NotFound                      // fs.ErrNotExist
 	Exists                        // fs.ErrExist
 	InvalidName                   // a name or a path the protocol can't carry, fs.ErrInvalid
+	NameTooLong                   // a name or a path, fs.ErrInvalid
 	NotAFile                      // a directory or a special file where a file is needed
 	NotDirectory                  // a file where a directory is needed
 	NotEmpty                      // a directory that still has entries
 	TooLarge                      // the server refuses a file of this size
-	NoSpace                       // the server's disk or a quota on it is full
+	NoSpace                       // the server's disk is full
+	Quota                         // a quota on the server's disk is
 	ReadOnly                      // the server, or its file system, takes no changes
 	Forbidden                     // the server may not do it, fs.ErrPermission
+	Busy                          // somebody else uses the file; Err tells who
+	Overloaded                    // the server lacks memory, or too much is open
+	BadHandle                     // the file is not open for this
+	Stale                         // the file is gone, though it is open
+	NoData                        // no data, or no hole, from there on
+	CrossDevice                   // the names are on different file systems
+	TooManyLinks                  // the file has
 	BadChunkSize                  // the server refuses the chunk size asked for
 	Unsupported                   // this server can't do it, errors.ErrUnsupported
 	Cancelled                     // a progress callback returned false
@@ -55,13 +64,22 @@ var codeTexts = map[Code]string{
 	NotFound:      "no such file or directory",
 	Exists:        "it exists already",
 	InvalidName:   "invalid name",
+	NameTooLong:   "the name is too long",
 	NotAFile:      "not a file",
 	NotDirectory:  "not a directory",
 	NotEmpty:      "directory not empty",
 	TooLarge:      "the server refuses files of this size",
 	NoSpace:       "no space left on the server",
+	Quota:         "a quota of the server is exceeded",
 	ReadOnly:      "the server takes no changes",
 	Forbidden:     "the server is not permitted to do it",
+	Busy:          "it is in use",
+	Overloaded:    "the server has too much to do",
+	BadHandle:     "the file is not open for this",
+	Stale:         "the file is gone",
+	NoData:        "there is no data",
+	CrossDevice:   "on different file systems",
+	TooManyLinks:  "it has too many links",
 	BadChunkSize:  "the server refuses this chunk size",
 	Unsupported:   "not supported by this server",
 	Cancelled:     "cancelled",
@@ -80,6 +98,7 @@ var codeEquals = map[Code]error{
 	NotFound:    fs.ErrNotExist,
 	Exists:      fs.ErrExist,
 	InvalidName: fs.ErrInvalid,
+	NameTooLong: fs.ErrInvalid,
 	Unsupported: errors.ErrUnsupported,
 	Timeout:     os.ErrDeadlineExceeded,
 	Denied:      fs.ErrPermission,
@@ -147,7 +166,7 @@ var messageCodes = map[string]Code{
 	protocol.MessageThroughLink: Forbidden,
 	syscall.EROFS.Error():       ReadOnly,
 	syscall.ENOSPC.Error():      NoSpace,
-	syscall.EDQUOT.Error():      NoSpace,
+	syscall.EDQUOT.Error():      Quota,
 	syscall.EFBIG.Error():       TooLarge,
 	syscall.EACCES.Error():      Forbidden,
 	syscall.EPERM.Error():       Forbidden,
@@ -178,14 +197,22 @@ var codes = map[remofile2.Code]Code{
 	remofile2.CodeNotADirectory:    NotDirectory,
 	remofile2.CodeNotEmpty:         NotEmpty,
 	remofile2.CodeInvalidName:      InvalidName,
-	remofile2.CodeNameTooLong:      InvalidName,
+	remofile2.CodeNameTooLong:      NameTooLong,
 	remofile2.CodeLoop:             NotFound,
 	remofile2.CodeTooLarge:         TooLarge,
 	remofile2.CodeNoSpace:          NoSpace,
-	remofile2.CodeQuota:            NoSpace,
+	remofile2.CodeQuota:            Quota,
 	remofile2.CodeReadOnly:         ReadOnly,
 	remofile2.CodeForbidden:        Forbidden,
+	remofile2.CodeInUse:            Busy,
+	remofile2.CodeBadHandle:        BadHandle,
+	remofile2.CodeStale:            Stale,
 	remofile2.CodeUnsupported:      Unsupported,
+	remofile2.CodeTooMany:          Overloaded,
+	remofile2.CodeBusy:             Overloaded,
+	remofile2.CodeNoData:           NoData,
+	remofile2.CodeCrossDevice:      CrossDevice,
+	remofile2.CodeTooManyLinks:     TooManyLinks,
 	remofile2.CodeCancelled:        Cancelled,
 }
 
@@ -197,22 +224,14 @@ func codeError(a *remofile2.Answer) *Error {
 		message = a.Code.String()
 	}
 	e := &Error{Code: codes[a.Code]}
-	switch {
-	case a.Code == remofile2.CodeInUse:
-		e.Code, e.Err = Unknown, &inUseError{message}
-	case e.Code == 0:
+	switch e.Code {
+	case 0:
 		e.Code, e.Err = Unknown, errors.New(message)
-	case e.Code == ReadOnly, e.Code == NoSpace, e.Code == Forbidden:
+	case Busy, ReadOnly, NoSpace, Forbidden:
 		e.Err = errors.New(message)
 	}
 	return e
 }
-
-// inUseError is what somebody else holds, and who that is: a name or, where it answers the
-// beginning of a session, the server.
-type inUseError struct{ message string }
-
-func (e *inUseError) Error() string { return e.message }
 
 // printable keeps a peer's control characters from the user's terminal, and all
 // that is too long for a line.

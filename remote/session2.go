@@ -55,9 +55,9 @@ func attach(ctx context.Context, conn *zmtp.Conn, timeout time.Duration) (*sessi
 	go s.read()
 	go s.beat()
 	a, err := s.ask(ctx, &remofile2.Request{Operation: remofile2.OpAttach})
-	var refused *inUseError
-	if errors.As(err, &refused) {
-		err = &Error{Code: InUse, Err: refused}
+	var refused *Error
+	if errors.As(err, &refused) && refused.Code == Busy {
+		refused.Code = InUse
 	}
 	if err != nil {
 		s.close()
@@ -227,22 +227,51 @@ func (s *session2) send(c *call, payload []byte) error {
 // wait returns when the answer is there; one that is no success is an error. When ctx ends
 // first, the server is asked to end the request.
 func (s *session2) wait(ctx context.Context, c *call) (*remofile2.Answer, error) {
-	select {
-	case <-c.answered:
-	case <-ctx.Done():
-		s.abandon(c)
-		return nil, context.Cause(ctx)
-	case <-s.life.Done():
-		select {
-		case <-c.answered:
-		default:
-			return nil, lost(s.err)
+	if err := s.await(ctx, c); err != nil {
+		if ctx.Err() != nil {
+			s.abandon(c)
 		}
+		return nil, err
 	}
 	if c.answer.Code != remofile2.CodeDone {
 		return nil, codeError(&c.answer)
 	}
 	return &c.answer, nil
+}
+
+// await returns when the answer is there, or won't come. When ctx ends first, the request is still
+// under way.
+func (s *session2) await(ctx context.Context, c *call) error {
+	select {
+	case <-c.answered:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.life.Done():
+		select {
+		case <-c.answered:
+			return nil
+		default:
+			return lost(s.err)
+		}
+	}
+}
+
+// outcome tells without waiting whether a request is over, and how it failed.
+func (s *session2) outcome(c *call) (over bool, err error) {
+	alive := s.alive()
+	select {
+	case <-c.answered:
+	default:
+		if alive {
+			return false, nil
+		}
+		return true, lost(s.err)
+	}
+	if c.answer.Code != remofile2.CodeDone {
+		err = codeError(&c.answer)
+	}
+	return true, err
 }
 
 // abandon asks the server to end a request whose answer nobody wants any longer. It does
@@ -255,6 +284,16 @@ func (s *session2) abandon(c *call) {
 			answered: make(chan struct{}),
 		}, nil)
 	default: // so much is under way that one request more or less does not matter
+	}
+}
+
+// drop gives a request up, answered or not.
+func (s *session2) drop(c *call) {
+	select {
+	case <-c.answered:
+		s.release(c)
+	default:
+		s.abandon(c)
 	}
 }
 

@@ -194,7 +194,7 @@ func remoteLine(e *remote.Error) string {
 	switch {
 	case e.Err == nil:
 		return e.Path + ": " + e.Code.Error()
-	case e.Code == 0, e.Code == remote.Unknown, e.Code == remote.ReadOnly,
+	case e.Code == 0, e.Code == remote.Unknown, e.Code == remote.Busy, e.Code == remote.ReadOnly,
 		e.Code == remote.NoSpace, e.Code == remote.Forbidden: // a local failure, or the server's own words
 		return e.Path + ": " + cause(e.Err)
 	default:

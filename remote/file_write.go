@@ -1,0 +1,263 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/remofile/remofile/protocol/remofile2"
+)
+
+// WriteAt implements io.WriterAt.
+func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	return f.WriteAtContext(context.Background(), p, off)
+}
+
+// WriteAtContext is WriteAt, which ends with ctx: then a part may have been written.
+func (f *File) WriteAtContext(ctx context.Context, p []byte, off int64) (int, error) {
+	err := checkRange(off, int64(len(p)))
+	if err == nil && f.appends {
+		err = errors.New("WriteAt does not go with O_APPEND")
+	}
+	n := 0
+	if err == nil {
+		n, err = f.writeAt(ctx, p, off)
+	}
+	return n, f.failure("write", err)
+}
+
+func (f *File) writeAt(ctx context.Context, p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		piece := p[n:min(n+int(f.chunk), len(p))]
+		r := remofile2.Request{Operation: remofile2.OpWrite, Offset: off + int64(n)}
+		if _, err := f.write(ctx, &r, piece); err != nil {
+			return n, err
+		}
+		n += len(piece)
+	}
+	return n, nil
+}
+
+// write sends a piece as soon as there is room for it.
+func (f *File) write(ctx context.Context, r *remofile2.Request, piece []byte) (*call, error) {
+	if !f.changes {
+		return nil, &Error{Code: BadHandle}
+	}
+	if err := f.settle(ctx, window2-int64(len(piece))); err != nil {
+		return nil, err
+	}
+	c, err := f.begin(ctx, r, piece)
+	if err != nil {
+		return nil, err
+	}
+	f.changed.Add(1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writes = append(f.writes, c)
+	f.unheard += int64(len(piece))
+	return c, nil
+}
+
+// Write implements io.Writer. With O_APPEND, what fits into one request (1 MiB) is not torn
+// apart by what others append.
+func (f *File) Write(p []byte) (n int, err error) {
+	ctx := context.Background()
+	if err := f.takeTurn(ctx); err != nil {
+		return 0, f.failure("write", err)
+	}
+	defer func() { <-f.turn }()
+	switch {
+	case f.appends:
+		n, err = f.appendPieces(ctx, p)
+	case checkRange(f.position, int64(len(p))) != nil:
+		err = checkRange(f.position, int64(len(p)))
+	default:
+		n, err = f.writeAt(ctx, p, f.position)
+		f.position += int64(n)
+	}
+	return n, f.failure("write", err)
+}
+
+func (f *File) appendPieces(ctx context.Context, p []byte) (n int, err error) {
+	for n < len(p) {
+		piece := p[n:min(n+int(f.session.info.Payload), len(p))]
+		c, err := f.write(ctx, &remofile2.Request{Operation: remofile2.OpAppend}, piece)
+		if err != nil {
+			return n, err
+		}
+		f.appended = c
+		n += len(piece)
+	}
+	return n, nil
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (f *File) ReadFrom(r io.Reader) (written int64, err error) {
+	return io.CopyBuffer(struct{ io.Writer }{f}, r, make([]byte, f.chunk))
+}
+
+// Append writes p, which must fit into one request (1 MiB), at the end of the file, the server deciding
+// where that is, and returns the offset.
+func (f *File) Append(ctx context.Context, p []byte) (off int64, err error) {
+	c, err := f.write(ctx, &remofile2.Request{Operation: remofile2.OpAppend}, p)
+	if err == nil {
+		err = f.session.await(ctx, c)
+	}
+	if err == nil {
+		_, err = f.session.outcome(c)
+	}
+	if err != nil {
+		return 0, f.failure("write", err)
+	}
+	return c.answer.Offset, nil
+}
+
+// findPosition makes position what the last append came to. The turn is the caller's.
+func (f *File) findPosition(ctx context.Context) error {
+	c := f.appended
+	if c == nil {
+		return nil
+	}
+	if err := f.session.await(ctx, c); err != nil {
+		return err
+	}
+	if c.answer.Code == remofile2.CodeDone {
+		f.position = c.answer.Offset + c.bytes
+	}
+	f.appended = nil
+	return nil
+}
+
+// Flush waits until the server has all that was written.
+func (f *File) Flush(ctx context.Context) error {
+	return f.failure("write", f.settle(ctx, 0))
+}
+
+// settle waits until no more than so many bytes of writes are without an answer, or one has
+// failed. A write that was sent is not cancelled when ctx ends.
+func (f *File) settle(ctx context.Context, bytes int64) error {
+	for {
+		oldest, err := f.hear(bytes)
+		if oldest == nil {
+			return err
+		}
+		if err := f.session.await(ctx, oldest); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// hear takes note of the answers that have come. It returns the oldest write without an answer
+// if there are more than so many bytes of them, or the failure of one, which is complete.
+func (f *File) hear(bytes int64) (oldest *call, failed error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.writes) > 0 {
+		c := f.writes[0]
+		over, err := f.session.outcome(c)
+		if !over {
+			break
+		}
+		if err != nil && f.failed == nil {
+			f.failed = f.failure("write", err)
+		}
+		f.writes, f.unheard = f.writes[1:], f.unheard-c.bytes
+	}
+	if f.failed != nil || f.unheard <= bytes {
+		return nil, f.failed
+	}
+	return f.writes[0], nil
+}
+
+// Sync waits until all that was written is on stable storage.
+func (f *File) Sync() error { return f.SyncContext(context.Background(), false) }
+
+// SyncContext is Sync, which ends with ctx. With dataOnly, attributes that are not needed to read the
+// data again may be left out.
+func (f *File) SyncContext(ctx context.Context, dataOnly bool) error {
+	r := remofile2.Request{Operation: remofile2.OpSync}
+	if dataOnly {
+		r.Flags = remofile2.SyncData
+	}
+	c, err := f.begin(ctx, &r, nil)
+	if failed := f.settle(ctx, 0); failed != nil {
+		if err == nil {
+			f.session.drop(c)
+		}
+		return f.failure("sync", failed)
+	}
+	if err == nil {
+		_, err = f.session.wait(ctx, c)
+	}
+	return f.failure("sync", err)
+}
+
+// Truncate changes the size of the file.
+func (f *File) Truncate(size int64) error {
+	_, err := f.set(context.Background(), "truncate", Changes{Size: &size})
+	return err
+}
+
+// Set changes attributes, and returns what they are then.
+func (f *File) Set(ctx context.Context, c Changes) (Attr, error) { return f.set(ctx, "set", c) }
+
+func (f *File) set(ctx context.Context, op string, c Changes) (Attr, error) {
+	changes, err := changesOf(&c)
+	if err != nil {
+		return Attr{}, f.failure(op, err)
+	}
+	defer f.changed.Add(1)
+	a, err := f.ask(ctx, op, &remofile2.Request{Operation: remofile2.OpSet, Changes: changes})
+	if err != nil {
+		return Attr{}, err
+	}
+	return attrOf(&a.Attr), nil
+}
+
+// Attr returns the attributes.
+func (f *File) Attr(ctx context.Context) (Attr, error) {
+	a, err := f.ask(ctx, "stat", &remofile2.Request{Operation: remofile2.OpStat})
+	if err != nil {
+		return Attr{}, err
+	}
+	return attrOf(&a.Attr), nil
+}
+
+// Seek implements io.Seeker.
+func (f *File) Seek(offset int64, whence int) (int64, error) {
+	const op = "seek"
+	ctx := context.Background()
+	if err := f.takeTurn(ctx); err != nil {
+		return 0, f.failure(op, err)
+	}
+	defer func() { <-f.turn }()
+	base, err := f.base(ctx, whence)
+	if err == nil && (base+offset < 0) {
+		err = fmt.Errorf("%w: to a negative offset, or beyond 2^63-1", fs.ErrInvalid)
+	}
+	if err != nil {
+		return 0, f.failure(op, err)
+	}
+	f.position = base + offset
+	return f.position, nil
+}
+
+// base returns the offset that one in Seek counts from. The turn is the caller's.
+func (f *File) base(ctx context.Context, whence int) (int64, error) {
+	if err := f.findPosition(ctx); err != nil {
+		return 0, err
+	}
+	switch whence {
+	case io.SeekStart:
+		return 0, nil
+	case io.SeekCurrent:
+		return f.position, nil
+	case io.SeekEnd:
+		a, err := f.Attr(ctx)
+		return a.Size, err
+	default:
+		return 0, fs.ErrInvalid
+	}
+}
