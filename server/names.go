@@ -168,13 +168,22 @@ func (s *Server) checkGrowth(f *os.File, size int64) error {
 
 // makeDirectory is MKDIR.
 func (t *task) makeDirectory() error {
-	return t.makeName(t.Path, func(dirfd int, name string) (err error) {
+	return t.makeName(t.Path, func(dirfd int, name string) error {
 		if err := mkdirat(dirfd, name, uint32(t.Mode)); err != nil {
 			return err
 		}
-		t.answer.Attr, err = attrAt(dirfd, name)
-		return err
+		return t.made(dirfd, name, remofile2.KindDirectory)
 	})
+}
+
+// made tells the attributes of what was just made. That somebody else has removed or renamed
+// it since is no failure: then there is only its kind to tell.
+func (t *task) made(dirfd int, name string, kind remofile2.Kind) (err error) {
+	t.answer.Attr, err = attrAt(dirfd, name)
+	if errors.Is(err, unix.ENOENT) {
+		t.answer.Attr, err = remofile2.Attr{Kind: kind}, nil
+	}
+	return err
 }
 
 // makeLink is LINK.
@@ -184,23 +193,21 @@ func (t *task) makeLink() error {
 		return err
 	}
 	defer from.close()
-	return t.makeName(t.ToPath, func(dirfd int, name string) (err error) {
+	return t.makeName(t.ToPath, func(dirfd int, name string) error {
 		if err := linkat(from.dir.fd(), from.name, dirfd, name); err != nil {
 			return err
 		}
-		t.answer.Attr, err = attrAt(dirfd, name)
-		return err
+		return t.made(dirfd, name, kinds[from.kind()])
 	})
 }
 
 // makeSymlink is SYMLINK. Its target is not looked at: whoever resolves it decides.
 func (t *task) makeSymlink() error {
-	return t.makeName(t.Path, func(dirfd int, name string) (err error) {
+	return t.makeName(t.Path, func(dirfd int, name string) error {
 		if err := symlinkat(t.Target, dirfd, name); err != nil {
 			return err
 		}
-		t.answer.Attr, err = attrAt(dirfd, name)
-		return err
+		return t.made(dirfd, name, remofile2.KindSymlink)
 	})
 }
 

@@ -1,0 +1,427 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/remofile/remofile/remote"
+	"github.com/remofile/remofile/server"
+)
+
+// unending is when an action returns whose outcome is unknown: the server may do it at any
+// time later, or never.
+const unending = math.MaxInt64
+
+const (
+	historians   = 20 // clients at once
+	sharedPlaces = 6  // each historian also has a place of its own
+	actions      = 50 // of a historian in a round
+)
+
+// historyRound is one server, the clients that use it at the same time through links that
+// are cut, and what they are told. Rounds are short: the time to check a history grows with
+// the number of unknown outcomes.
+type historyRound struct {
+	t        *testing.T
+	jail     string
+	address  string // of the proxy
+	plain    bool
+	seed     uint64
+	rand     *rand.Rand // of the proxy
+	start    time.Time
+	contents atomic.Int64 // the number of the last upload
+}
+
+// historian is one client and its part of the history.
+type historian struct {
+	*historyRound
+	*remote.Client
+	id      int
+	rand    *rand.Rand
+	history []porcupine.Operation
+}
+
+// TestHistoriesAreLinearizable has many clients use the same names while their links are
+// cut, and checks what each was told. REMOFILE_TEST_SEED repeats the choices of a run, not
+// its timing. With REMOFILE_TEST_FULL=1 it goes on for 30 seconds.
+func TestHistoriesAreLinearizable(t *testing.T) {
+	seed := testSeed(t)
+	before := restingUsage(t)
+	const rounds = 2
+	fullUntil := time.Now()
+	if os.Getenv("REMOFILE_TEST_FULL") == "1" {
+		fullUntil = fullUntil.Add(30 * time.Second)
+	}
+	for n := 0; (n < rounds || time.Now().Before(fullUntil)) && !t.Failed(); n++ {
+		r := &historyRound{t: t, jail: t.TempDir(), plain: n%2 == 0, seed: seed + uint64(n), start: time.Now()}
+		history := r.run()
+		t.Logf("round %d: %s", n, countResults(history))
+		if err := checkHistory(history); err != nil {
+			t.Errorf("round %d: %v", n, err)
+		}
+	}
+	mustSettle(t, before)
+}
+
+// testSeed returns the seed of a test that makes random choices.
+func testSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv("REMOFILE_TEST_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("REMOFILE_TEST_SEED=%d", seed)
+	return seed
+}
+
+// restingUsage is what this process holds when it has used the network before: the runtime
+// keeps descriptors of its own from then on.
+func restingUsage(t *testing.T) usage {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	u, err := ownUsage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// mustSettle fails the test unless this process gets back to the goroutines and descriptors
+// that it had.
+func mustSettle(t *testing.T, before usage) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		u, err := ownUsage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u.goroutines <= before.goroutines && u.descriptors <= before.descriptors {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines and %d descriptors are left, there were %d and %d", u.goroutines, u.descriptors,
+				before.goroutines, before.descriptors)
+		}
+	}
+}
+
+// run returns what all clients were told, and at last what the jail holds.
+func (r *historyRound) run() (history []porcupine.Operation) {
+	address, stop := serve(r.t, server.Options{Jail: r.jail})
+	var places []string
+	for i := range sharedPlaces {
+		places = append(places, fmt.Sprintf("shared %d", i))
+	}
+	for i := range historians {
+		places = append(places, fmt.Sprintf("own %d", i))
+	}
+	for _, place := range places {
+		if err := os.Mkdir(filepath.Join(r.jail, place), 0o755); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.rand = r.newRand(historians)
+	proxy := startCutter(r.t, address, r.plan)
+	r.address = proxy.address()
+	var all sync.WaitGroup
+	parts := make([][]porcupine.Operation, historians)
+	for i := range parts {
+		h := &historian{historyRound: r, id: i, rand: r.newRand(i)}
+		all.Go(func() {
+			h.live()
+			parts[i] = h.history
+		})
+	}
+	all.Wait()
+	proxy.close()
+	stop()
+	for _, part := range parts {
+		history = append(history, part...)
+	}
+	for _, place := range places {
+		history = append(history, r.inspect(place)...)
+	}
+	nothingCalled(r.t, filepath.Join(r.jail, stagingPattern))
+	return history
+}
+
+func (r *historyRound) newRand(of int) *rand.Rand { return rand.New(rand.NewPCG(r.seed, uint64(of))) }
+
+// plan lets a connection carry some KiB before it is cut, and sometimes falls silent before.
+func (r *historyRound) plan() (up, down cut) {
+	some := func() cut {
+		return cut{
+			after:   600 + int64(r.rand.ExpFloat64()*8_000),
+			silence: time.Duration(r.rand.ExpFloat64() * float64(20*time.Millisecond)),
+			goesOn:  r.rand.IntN(3) == 0,
+		}
+	}
+	return some(), some()
+}
+
+// live is the life of a client. It must get in at last.
+func (h *historian) live() {
+	ctx, cancel := context.WithTimeout(h.t.Context(), 2*patience)
+	defer cancel()
+	o := remote.Options{Address: h.address, Token: token, Plain: h.plain, ChunkSize: 512, Timeout: patience}
+	var err error
+	for h.Client == nil {
+		if h.Client, err = remote.Dial(ctx, o); err != nil && !errors.Is(err, remote.Unreachable) {
+			h.t.Errorf("client %d: %v", h.id, err)
+			return
+		}
+	}
+	defer h.Close()
+	for range actions {
+		place := fmt.Sprintf("own %d", h.id)
+		if h.rand.IntN(3) > 0 {
+			place = fmt.Sprintf("shared %d", h.rand.IntN(sharedPlaces))
+		}
+		if err := h.act(ctx, place); err != nil {
+			h.t.Errorf("client %d in %s: %v", h.id, place, err)
+			return
+		}
+	}
+}
+
+// act does something and takes down what it was told.
+func (h *historian) act(ctx context.Context, place string) error {
+	a := action{place: place, slot: slot(h.rand.IntN(slots))}
+	switch n := h.rand.IntN(20); {
+	case n < 2:
+		return h.list(ctx, place, []slot{noSlot, noSlot, slotD, slotE}[h.rand.IntN(4)])
+	case n < 4:
+		a.kind = look
+	case n < 7:
+		a.kind = get
+	case n < 10:
+		a.kind = remove
+	case n < 13 || a.slot == slotD || a.slot == slotE:
+		a.kind = mkdir
+	case n < 14:
+		a.kind = create
+	default:
+		a.kind, a.content, a.replace = put, content(h.contents.Add(1)), h.rand.IntN(2) == 0
+	}
+	call := h.now()
+	o, err := h.perform(ctx, a)
+	if err != nil {
+		return fmt.Errorf("%v: %w", a, err)
+	}
+	h.tell(a, call, o)
+	return nil
+}
+
+func (r *historyRound) now() int64 { return time.Since(r.start).Nanoseconds() }
+
+// tell takes down an outcome. Where a look has none, there is nothing to tell.
+func (h *historian) tell(a action, call int64, o outcome) {
+	op := porcupine.Operation{ClientId: h.id, Input: a, Output: o, Call: call, Return: h.now()}
+	if o.result == unknown {
+		op.Return = unending
+		if a.kind == look || a.kind == get {
+			return
+		}
+	}
+	h.history = append(h.history, op)
+}
+
+func (a action) path() string { return "/" + a.place + "/" + a.slot.String() }
+
+// perform returns an error where the answer makes no sense, whatever was asked.
+func (h *historian) perform(ctx context.Context, a action) (o outcome, err error) {
+	var answer error
+	switch a.kind {
+	case put:
+		answer = h.Upload(ctx, a.path(), bytes.NewReader(a.content.bytes()), a.content.size(), remote.TransferOptions{Replace: a.replace})
+	case create:
+		answer = h.CreateFile(ctx, a.path())
+	case mkdir:
+		answer = h.MakeDirectory(ctx, a.path())
+	case remove:
+		answer = h.Remove(ctx, a.path())
+	case look:
+		var e remote.Entry
+		if e, answer = h.Stat(ctx, a.path()); answer == nil {
+			o.content = contentOf(e)
+		} else if errors.Is(answer, remote.NotFound) {
+			answer = nil
+		}
+	case get:
+		var b bytes.Buffer
+		if _, answer = h.Download(ctx, a.path(), &b, remote.TransferOptions{}); answer == nil {
+			o.content, err = whole(b.Bytes())
+		}
+	}
+	if err == nil {
+		o.result, err = resultOf(answer)
+	}
+	return o, err
+}
+
+// whole returns which content this is, or an error where it is none.
+func whole(b []byte) (content, error) {
+	c := contentOfSize(int64(len(b)))
+	if !bytes.Equal(b, c.bytes()) {
+		return 0, fmt.Errorf("%d bytes that nobody has uploaded: %.60q...", len(b), b)
+	}
+	return c, nil
+}
+
+func contentOf(e remote.Entry) content {
+	if e.Directory {
+		return directory
+	}
+	return contentOfSize(e.Size)
+}
+
+// results are what a client may be told.
+var results = []struct {
+	code   remote.Code
+	result result
+}{
+	{remote.NotFound, notFound},
+	{remote.Exists, exists},
+	{remote.NotAFile, notAFile},
+	{remote.NotDirectory, notDirectory},
+	{remote.NotEmpty, notEmpty},
+	{remote.Unreachable, unknown},
+	{remote.Timeout, unknown},
+}
+
+func resultOf(err error) (result, error) {
+	if err == nil {
+		return done, nil
+	}
+	for _, r := range results {
+		if errors.Is(err, r.code) {
+			return r.result, nil
+		}
+	}
+	if strings.Contains(err.Error(), "in use by") {
+		return inUse, nil
+	}
+	return "", err
+}
+
+// list lists a directory. That is a look at each of its names, at moments of their own.
+func (h *historian) list(ctx context.Context, place string, dir slot) error {
+	a := action{kind: look, place: place, slot: dir}
+	call := h.now()
+	entries, err := h.List(ctx, a.path())
+	result, err := resultOf(err)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", a.path(), err)
+	}
+	if result == unknown {
+		return nil
+	}
+	if dir != noSlot {
+		found := outcome{done, directory}
+		if result == notFound {
+			found.content = absent
+		}
+		h.tell(a, call, found)
+	}
+	if result != done {
+		return nil
+	}
+	names := make(map[string]content)
+	for _, e := range entries {
+		if _, twice := names[e.Name]; twice {
+			return fmt.Errorf("list %s: %s twice", a.path(), e.Name)
+		}
+		names[e.Name] = contentOf(e)
+	}
+	// Two of the looks are enough: so many at the same time can be in very many orders.
+	children := dir.children()
+	for n, i := range h.rand.Perm(len(children)) {
+		name := filepath.Base(children[i].String())
+		if n < 2 {
+			h.tell(action{kind: look, place: place, slot: children[i]}, call, outcome{done, names[name]})
+		}
+		delete(names, name)
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("list %s: also %v", a.path(), names)
+	}
+	return nil
+}
+
+// inspect looks into the jail when all is over. Its files must be whole.
+func (r *historyRound) inspect(place string) (history []porcupine.Operation) {
+	var known int
+	call := r.now()
+	for s := range slot(slots) {
+		a := action{kind: look, place: place, slot: s}
+		path := filepath.Join(r.jail, a.path())
+		o := outcome{result: done}
+		var err error
+		if o.content, err = inspectFile(path); err != nil {
+			r.t.Error(err)
+		}
+		if o.content != absent {
+			known++
+		}
+		history = append(history, porcupine.Operation{ClientId: historians, Input: a, Output: o, Call: call, Return: r.now()})
+	}
+	entries := 0
+	err := filepath.WalkDir(filepath.Join(r.jail, place), func(string, fs.DirEntry, error) error {
+		entries++
+		return nil
+	})
+	if err != nil || entries != 1+known {
+		r.t.Errorf("%s has %d entries, error %v, want %d", place, entries-1, err, known)
+	}
+	return history
+}
+
+// inspectFile returns what a file of the jail is.
+func inspectFile(path string) (content, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return absent, nil
+	case err != nil:
+		return absent, err
+	case info.IsDir():
+		return directory, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return absent, err
+	}
+	return whole(b)
+}
+
+// countResults tells how often clients were told what.
+func countResults(history []porcupine.Operation) string {
+	counts := make(map[string]int)
+	for _, op := range history {
+		counts[fmt.Sprintf("%s %s", op.Input.(action).kind, op.Output.(outcome).result)]++
+	}
+	return fmt.Sprint(len(history), " actions, ", counts)
+}
