@@ -191,7 +191,7 @@ func (c *client2) stat(ctx context.Context, p string) (Entry, error) {
 		err = &Error{Code: NotFound}
 	}
 	e := entryOf(path.Base(p), &a.Attr)
-	if !leads {
+	if !leads && a.Attr.Kind == remofile2.KindSymlink {
 		e.Size = 0
 	}
 	return e, err
