@@ -31,13 +31,14 @@ var allowed = map[string]struct {
 
 // owners says which folder alone may import a library; "" is none, but for tests.
 var owners = map[string]string{
-	"github.com/alecthomas/kong":      "cmd/rmf",
-	"github.com/hanwen/go-fuse":       "fs",
-	"github.com/go-zeromq/zmq4":       "protocol/zmtp",
-	"github.com/schollz/progressbar":  "cmd/rmf",
-	"github.com/lithammer/shortuuid":  "server",
-	"github.com/kisielk/og-rek":       "",
-	"github.com/rogpeppe/go-internal": "",
+	"github.com/alecthomas/kong":        "cmd/rmf",
+	"github.com/hanwen/go-fuse":         "fs",
+	"github.com/go-zeromq/zmq4":         "protocol/zmtp",
+	"github.com/schollz/progressbar":    "cmd/rmf",
+	"github.com/lithammer/shortuuid":    "server",
+	"github.com/kisielk/og-rek":         "",
+	"github.com/anishathalye/porcupine": "",
+	"github.com/rogpeppe/go-internal":   "",
 }
 
 // TestImportArrows holds the dependency arrows between the folders.

@@ -30,8 +30,6 @@ type cut struct {
 	goesOn  bool
 }
 
-var uncut = cut{after: -1}
-
 // startCutter returns a proxy that has ended with the test, if close was not called before.
 func startCutter(t testing.TB, target string, plan func() (up, down cut)) *cutter {
 	t.Helper()

@@ -12,7 +12,7 @@ import (
 // told is one line of a history.
 func told(client int, call, ret int64, kind kind, s slot, c content, r result) porcupine.Operation {
 	a := action{kind: kind, place: "place", slot: s}
-	o := outcome{result: r}
+	o := reply{result: r}
 	switch kind {
 	case put:
 		a.content = c
@@ -106,13 +106,13 @@ func TestTheCheckerFindsOneLie(t *testing.T) {
 			t.Fatalf("a true history: %v", err)
 		}
 		finds := func(op porcupine.Operation) bool {
-			return op.Input.(action).kind == get && op.Output.(outcome).result == done
+			return op.Input.(action).kind == get && op.Output.(reply).result == done
 		}
 		i := slices.IndexFunc(history, finds)
 		if i < 0 {
 			continue
 		}
-		history[i].Output = outcome{done, history[i].Output.(outcome).content + 1000}
+		history[i].Output = reply{done, history[i].Output.(reply).content + 1000}
 		if err := checkHistory(history); err == nil {
 			t.Fatal("a content that nobody has uploaded is not found")
 		}

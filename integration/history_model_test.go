@@ -137,8 +137,8 @@ func (a action) String() string {
 	return s
 }
 
-// outcome is what a client was told.
-type outcome struct {
+// reply is what a client was told.
+type reply struct {
 	result  result
 	content content // that get and look found
 }
@@ -160,58 +160,58 @@ const (
 type state [slots]content
 
 // do returns what a server says to an action, and the state after it.
-func (s state) do(a action) (state, outcome) {
+func (s state) do(a action) (state, reply) {
 	held := s[a.slot]
 	inDirectory := func(at slot) bool { return at.parent() == noSlot || s[at.parent()] == directory }
 	switch a.kind {
 	case look:
-		return s, outcome{done, held}
+		return s, reply{done, held}
 	case get:
 		switch held {
 		case absent:
-			return s, outcome{result: notFound}
+			return s, reply{result: notFound}
 		case directory:
-			return s, outcome{result: notAFile}
+			return s, reply{result: notAFile}
 		}
-		return s, outcome{done, held}
+		return s, reply{done, held}
 	case put, create, mkdir:
 		mayReplace := a.kind == put && a.replace && held != directory
 		switch {
 		case !inDirectory(a.slot):
-			return s, outcome{result: notFound}
+			return s, reply{result: notFound}
 		case held != absent && !mayReplace:
-			return s, outcome{result: exists}
+			return s, reply{result: exists}
 		}
 		s[a.slot] = map[kind]content{put: a.content, create: empty, mkdir: directory}[a.kind]
 	case remove:
 		holds := func(child slot) bool { return s[child] != absent }
 		switch {
 		case held == absent:
-			return s, outcome{result: notFound}
+			return s, reply{result: notFound}
 		case slices.ContainsFunc(a.slot.children(), holds):
-			return s, outcome{result: notEmpty}
+			return s, reply{result: notEmpty}
 		}
 		s[a.slot] = absent
 	case move:
 		replaced := s[a.to]
 		switch {
 		case held == absent || !inDirectory(a.to):
-			return s, outcome{result: notFound}
+			return s, reply{result: notFound}
 		case replaced == directory && held != directory:
-			return s, outcome{result: notAFile}
+			return s, reply{result: notAFile}
 		case replaced != absent && replaced != directory && held == directory:
-			return s, outcome{result: notDirectory}
+			return s, reply{result: notDirectory}
 		}
 		s[a.slot] = absent
 		s[a.to] = held
 	}
-	return s, outcome{result: done}
+	return s, reply{result: done}
 }
 
 // step is do for an outcome that was told: it may have been that. Of what is unknown it
 // says that it was done; the history has it return at the end of all, and so leaves the
 // moment to it when it is too late to be seen.
-func (s state) step(a action, told outcome) (bool, state) {
+func (s state) step(a action, told reply) (bool, state) {
 	after, said := s.do(a)
 	switch told.result {
 	case unknown:
@@ -225,7 +225,7 @@ func (s state) step(a action, told outcome) (bool, state) {
 
 var model = porcupine.Model{
 	Init: func() any { return state{} },
-	Step: func(s, a, o any) (bool, any) { return s.(state).step(a.(action), o.(outcome)) },
+	Step: func(s, a, o any) (bool, any) { return s.(state).step(a.(action), o.(reply)) },
 	Partition: func(history []porcupine.Operation) (places [][]porcupine.Operation) {
 		byPlace := make(map[string][]porcupine.Operation)
 		for _, op := range history {
@@ -278,7 +278,7 @@ func unexplained(ops []porcupine.Operation, info porcupine.LinearizationInfo) []
 // another one of the same name under way.
 func inUseTruly(history []porcupine.Operation) error {
 	for _, refused := range history {
-		if refused.Output.(outcome).result != inUse {
+		if refused.Output.(reply).result != inUse {
 			continue
 		}
 		a := refused.Input.(action)
@@ -302,7 +302,7 @@ func describeHistory(ops []porcupine.Operation) string {
 		if op.Return == unending {
 			until = "        ?"
 		}
-		o := op.Output.(outcome)
+		o := op.Output.(reply)
 		fmt.Fprintf(&b, "%9d to %s us, client %2d: %v: %s", op.Call/1000, until, op.ClientId, op.Input, o.result)
 		if o.content != absent {
 			fmt.Fprintf(&b, " %d", o.content)

@@ -238,7 +238,7 @@ func (h *historian) act(ctx context.Context, place string) error {
 func (r *historyRound) now() int64 { return time.Since(r.start).Nanoseconds() }
 
 // tell takes down an outcome. Where a look has none, there is nothing to tell.
-func (h *historian) tell(a action, call int64, o outcome) {
+func (h *historian) tell(a action, call int64, o reply) {
 	op := porcupine.Operation{ClientId: h.id, Input: a, Output: o, Call: call, Return: h.now()}
 	if o.result == unknown {
 		op.Return = unending
@@ -252,7 +252,7 @@ func (h *historian) tell(a action, call int64, o outcome) {
 func (a action) path() string { return "/" + a.place + "/" + a.slot.String() }
 
 // perform returns an error where the answer makes no sense, whatever was asked.
-func (h *historian) perform(ctx context.Context, a action) (o outcome, err error) {
+func (h *historian) perform(ctx context.Context, a action) (o reply, err error) {
 	var answer error
 	switch a.kind {
 	case put:
@@ -292,7 +292,7 @@ func whole(b []byte) (content, error) {
 }
 
 func contentOf(e remote.Entry) content {
-	if e.Directory {
+	if e.IsDir() {
 		return directory
 	}
 	return contentOfSize(e.Size)
@@ -340,7 +340,7 @@ func (h *historian) list(ctx context.Context, place string, dir slot) error {
 		return nil
 	}
 	if dir != noSlot {
-		found := outcome{done, directory}
+		found := reply{done, directory}
 		if result == notFound {
 			found.content = absent
 		}
@@ -361,7 +361,7 @@ func (h *historian) list(ctx context.Context, place string, dir slot) error {
 	for n, i := range h.rand.Perm(len(children)) {
 		name := filepath.Base(children[i].String())
 		if n < 2 {
-			h.tell(action{kind: look, place: place, slot: children[i]}, call, outcome{done, names[name]})
+			h.tell(action{kind: look, place: place, slot: children[i]}, call, reply{done, names[name]})
 		}
 		delete(names, name)
 	}
@@ -378,7 +378,7 @@ func (r *historyRound) inspect(place string) (history []porcupine.Operation) {
 	for s := range slot(slots) {
 		a := action{kind: look, place: place, slot: s}
 		path := filepath.Join(r.jail, a.path())
-		o := outcome{result: done}
+		o := reply{result: done}
 		var err error
 		if o.content, err = inspectFile(path); err != nil {
 			r.t.Error(err)
@@ -421,7 +421,7 @@ func inspectFile(path string) (content, error) {
 func countResults(history []porcupine.Operation) string {
 	counts := make(map[string]int)
 	for _, op := range history {
-		counts[fmt.Sprintf("%s %s", op.Input.(action).kind, op.Output.(outcome).result)]++
+		counts[fmt.Sprintf("%s %s", op.Input.(action).kind, op.Output.(reply).result)]++
 	}
 	return fmt.Sprint(len(history), " actions, ", counts)
 }

@@ -21,7 +21,16 @@ import (
 // startServer serves a new jail until the end of the test.
 func startServer(t *testing.T, o server.Options) (jail, address string) {
 	t.Helper()
-	o.Jail, o.Token = t.TempDir(), cmp.Or(o.Token, token)
+	o.Jail = t.TempDir()
+	address, stop := serve(t, o)
+	t.Cleanup(stop)
+	return o.Jail, address
+}
+
+// serve serves a jail until stop.
+func serve(t *testing.T, o server.Options) (address string, stop func()) {
+	t.Helper()
+	o.Token = cmp.Or(o.Token, token)
 	s, err := server.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -32,11 +41,10 @@ func startServer(t *testing.T, o server.Options) (jail, address string) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
-	t.Cleanup(func() {
+	return l.Addr().String(), func() {
 		s.Shutdown(context.Background())
 		<-served
-	})
-	return o.Jail, l.Addr().String()
+	}
 }
 
 // client returns a client of a new server and the jail.

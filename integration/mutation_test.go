@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -275,14 +274,7 @@ func (m *mutant) rewriteOne(writes int) func(n int, b []byte) []byte {
 // TestMutatedConversations replays what a client says with random changes, while another
 // client goes on. REMOFILE_TEST_SEED repeats the changes of a run that failed.
 func TestMutatedConversations(t *testing.T) {
-	seed := rand.Uint64()
-	if text := os.Getenv("REMOFILE_TEST_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("REMOFILE_TEST_SEED=%d", seed)
+	seed := testSeed(t)
 	mutants := uint64(2000)
 	if os.Getenv("REMOFILE_TEST_FULL") == "1" || os.Getenv("CI") == "true" && !underRaceDetector() {
 		mutants = 10_000
