@@ -20,6 +20,7 @@ type link struct {
 	net.Conn
 	writeTimeout time.Duration
 	r            *bufio.Reader // over timedReader; nil during the handshake, whose own deadline holds
+	meter        *meter        // of what is written after the handshake
 
 	readTimeout atomic.Int64 // nanoseconds
 	interrupted atomic.Bool
@@ -28,6 +29,7 @@ type link struct {
 // establish ends the handshake and its deadline.
 func (l *link) establish() error {
 	l.r = bufio.NewReaderSize(timedReader{l}, linkBuffer)
+	l.meter = newMeter(l.Conn)
 	return l.SetDeadline(time.Time{})
 }
 
@@ -46,10 +48,12 @@ func (l *link) Write(p []byte) (int, error) {
 	}
 	written := 0
 	for written < len(p) {
-		if err := l.SetWriteDeadline(time.Now().Add(l.writeTimeout)); err != nil {
+		start := time.Now()
+		if err := l.SetWriteDeadline(start.Add(l.writeTimeout)); err != nil {
 			return written, err
 		}
 		n, err := l.Conn.Write(p[written:min(len(p), written+protocol.WritePiece)])
+		l.meter.wrote(n, time.Since(start))
 		written += n
 		if err != nil {
 			return written, err
