@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/remofile/remofile/protocol/remofile2"
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 )
 
 // handle is a file that a session has open, or is about to open. Its requests are
@@ -21,6 +22,8 @@ type handle struct {
 	replace bool     // staged may replace a file
 	syncErr error    // of the first sync that failed: the system tells it only once
 	closed  bool
+
+	trials compression.Trials // of what is read
 }
 
 // maxHandles returns how many files all sessions together may have open: a staged one takes

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/remofile/remofile/protocol/remofile2"
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
@@ -18,6 +19,7 @@ type client2 struct {
 	id     uint64 // of the last request
 	attach remofile2.Answer
 	sent   map[uint64]remofile2.Operation // requests without an answer
+	codec  *compression.Codec             // nil: it takes no compressed payload
 }
 
 // reply is an answer with its payload.
@@ -119,15 +121,19 @@ func (c *client2) read() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if !known || (a.Code == remofile2.CodeDone && op.AnswerPayload()) != (len(frames) == 2) {
+	compressed := c.codec != nil && len(frames) == 3
+	if !known || (a.Code == remofile2.CodeDone && op.AnswerPayload()) != (len(frames) == 2 || compressed) {
 		return reply{}, errAnswer
 	}
 	delete(c.sent, id)
 	r := reply{Answer: a}
-	if len(frames) == 2 {
+	switch {
+	case compressed:
+		r.payload, err = decompressed(c.codec, frames[1], frames[2])
+	case len(frames) == 2:
 		r.payload = bytes.Clone(frames[1])
 	}
-	return r, nil
+	return r, err
 }
 
 // receiveAll returns the answers to all requests that have none yet, by id.

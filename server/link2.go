@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/remofile/remofile/protocol/remofile2"
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
@@ -56,9 +57,7 @@ func (l *link) begin2(conn *zmtp.Conn, frames [][]byte) (*session, error) {
 	}
 	l.log.Info("session attached", "resumed", resumed)
 	a := remofile2.Answer{ID: r.ID, Session: s.id, Secret: s.secret, Resumed: resumed, Info: l.server.info()}
-	if s.resumable {
-		a.Info.Features = []string{remofile2.FeatureResume}
-	}
+	a.Info.Features = s.features()
 	if err := conn.WriteMessage(remofile2.AppendAnswer(nil, r.Operation, &a)); err != nil {
 		s.detach(conn)
 		return nil, err
@@ -72,7 +71,7 @@ func (s *session) receive(conn *zmtp.Conn, frames [][]byte) error {
 	t := new(task)
 	var err error
 	if t.Request, err = remofile2.DecodeRequest(frames[0]); err == nil {
-		err = t.check(frames[1:])
+		err = t.check(frames[1:], s.codec != nil)
 	}
 	if err != nil {
 		return refuse(conn, err)
@@ -86,10 +85,10 @@ func (s *session) receive(conn *zmtp.Conn, frames [][]byte) error {
 		s.cancelRequest(t.Cancel)
 		return conn.WriteMessage(remofile2.AppendAnswer(nil, t.Operation, &done))
 	}
-	if len(frames) == 2 {
+	if len(frames) > 1 {
 		s.server.buffers.keep(t, conn, frames[1])
 	}
-	t.cost = t.Cost(len(t.payload))
+	t.cost = t.Cost(max(len(t.payload), t.size))
 	answer, err := s.begin(conn, t)
 	if answer == nil {
 		return err
@@ -98,15 +97,27 @@ func (s *session) receive(conn *zmtp.Conn, frames [][]byte) error {
 	return conn.WriteMessage(answer)
 }
 
-// check tells whether a request may come with these frames behind the header.
-func (t *task) check(payload [][]byte) error {
+// check tells whether a request may come with these frames behind the header, of which a
+// second one tells that the payload is compressed.
+func (t *task) check(payload [][]byte, compressed bool) error {
 	if t.Operation == remofile2.OpAttach {
 		return badRequest(t.ID, errAttach)
 	}
-	if t.Operation.RequestPayload() != (len(payload) == 1) || len(payload) > 1 {
+	if t.Operation.RequestPayload() != (len(payload) > 0) || len(payload) > 2 || len(payload) == 2 && !compressed {
 		return badRequest(t.ID, errFrames)
 	}
-	if len(payload) == 1 && (len(payload[0]) > remofile2.MaxPayload || t.Offset > math.MaxInt64-int64(len(payload[0]))) {
+	if len(payload) == 0 {
+		return nil
+	}
+	size := len(payload[0])
+	if len(payload) == 2 {
+		var err error
+		if t.size, err = compression.Size(payload[0], payload[1]); err != nil {
+			return badRequest(t.ID, err)
+		}
+		size = t.size
+	}
+	if size > remofile2.MaxPayload || t.Offset > math.MaxInt64-int64(size) {
 		return badRequest(t.ID, errFrames)
 	}
 	return nil

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
@@ -43,8 +44,9 @@ type Server struct {
 
 	longListings chan struct{} // holds one for each under way
 	buffers      buffers       // of payloads
-	growthLimit  int64         // bytes that a file may have in Remofile 2; 0 is no limit
-	maxHandles   int64         // of all sessions together
+	codec        *compression.Codec
+	growthLimit  int64 // bytes that a file may have in Remofile 2; 0 is no limit
+	maxHandles   int64 // of all sessions together
 	started      time.Time
 
 	handles atomic.Int64   // that are open
@@ -72,6 +74,10 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	codec, err := compression.NewCodec()
+	if err != nil {
+		return nil, err
+	}
 	j, err := openJail(o.Jail, o.Logger)
 	if err != nil {
 		return nil, err
@@ -94,6 +100,7 @@ func New(o Options) (*Server, error) {
 		gate:    newGate(protocol.MaxUnauthenticated, protocol.MaxSessions),
 		closed:  make(chan struct{}),
 
+		codec:        codec,
 		longListings: make(chan struct{}, maxLongListings),
 		listeners:    make(map[*net.Listener]struct{}),
 		links:        make(map[*link]struct{}),

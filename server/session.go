@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/remofile/remofile/protocol/remofile2"
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
@@ -32,6 +33,7 @@ type session struct {
 	tenant *tenant // on an exclusive server, else nil
 	// resumable: the client will take it over where a link is lost.
 	resumable bool
+	codec     *compression.Codec // nil: the client takes no compressed payloads
 	log       *slog.Logger
 	life      context.Context
 	cancel    context.CancelFunc // of life
@@ -84,6 +86,9 @@ func (s *Server) attach(l *link, conn *zmtp.Conn, r *remofile2.Request) (sess *s
 	}
 	sess = newSession(s, l, conn, place)
 	sess.resumable = slices.Contains(r.Features, remofile2.FeatureResume)
+	if slices.Contains(r.Features, remofile2.FeatureZstd) {
+		sess.codec = s.codec
+	}
 	displaced, err := s.register(sess)
 	if err != nil {
 		s.vacate(place)
@@ -156,6 +161,17 @@ func newSession(s *Server, l *link, conn *zmtp.Conn, place *tenant) *session {
 	}
 	sess.room = sync.NewCond(&sess.mu)
 	return sess
+}
+
+// features returns those that both sides have.
+func (s *session) features() (both []string) {
+	if s.resumable {
+		both = append(both, remofile2.FeatureResume)
+	}
+	if s.codec != nil {
+		both = append(both, remofile2.FeatureZstd)
+	}
+	return both
 }
 
 // takeOver gives the session to another link, which is to be told before it gets any

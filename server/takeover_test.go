@@ -217,6 +217,12 @@ func (e *eager) Write(p []byte) (int, error) {
 func pipe2(t *testing.T, s *Server, attach Request) *client2 {
 	t.Helper()
 	near, far := from(t, "192.0.2.1")
+	return pipe2Over(t, s, near, far, attach)
+}
+
+// pipe2Over is pipe2 by a connection of any kind.
+func pipe2Over(t *testing.T, s *Server, near, far net.Conn, attach Request) *client2 {
+	t.Helper()
 	s.startLink(near)
 	client := newEager(far)
 	t.Cleanup(func() { close(client.written) })

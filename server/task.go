@@ -20,6 +20,7 @@ type task struct {
 	remofile2.Request
 	payload []byte // of the request
 	memory  []byte // that payload stands in
+	size    int    // of payload when decompressed, 0 where it is not compressed
 	cost    int64  // bytes, of session.load and session.held
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -121,6 +122,9 @@ func (t *task) execute() (err error) {
 	if err := t.ctx.Err(); err != nil && t.Operation != remofile2.OpClose {
 		return err
 	}
+	if err := t.decompress(); err != nil {
+		return err
+	}
 	return op.do(t)
 }
 
@@ -137,18 +141,16 @@ func (s *session) cancelRequest(id uint64) {
 // that is lost, the client asks again.
 func (s *session) finish(t *task) {
 	header := remofile2.AppendAnswer(nil, t.Operation, &t.answer)
-	hasPayload := t.Operation.AnswerPayload() && t.answer.Code == remofile2.CodeDone
 	s.mu.Lock()
 	s.load.add(-1, -t.cost)
 	s.mu.Unlock()
+	var message [][]byte
 	var told *zmtp.Conn
 	for conn := s.next(t, header, told); conn != nil; conn = s.next(t, header, told) {
-		// That the link is lost its reader notices, too.
-		if hasPayload {
-			conn.WriteMessage(header, t.out)
-		} else {
-			conn.WriteMessage(header)
+		if message == nil {
+			message = t.message(header, conn.Rate())
 		}
+		conn.WriteMessage(message...) // that the link is lost its reader notices, too
 		told = conn
 	}
 	s.server.buffers.put(t.out)
