@@ -2,15 +2,20 @@ package remote
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // UploadFile sends the local file source to the path p; see Upload. A source
 // that changes meanwhile fails the transfer with Changed, and is not committed.
+//
+// Of a file of more than 1 MiB a server that speaks Remofile 2 keeps what it has for a
+// day, where the upload is interrupted: by the end of ctx, or because the server can't be
+// reached any longer. Another upload of the same source to the same path then sends only
+// what that lacks. Other failures leave nothing.
 func (c *Client) UploadFile(ctx context.Context, source, p string, o TransferOptions) error {
 	err := c.uploadFile(ctx, source, p, o)
 	return c.failure("upload", p, err)
@@ -39,77 +44,40 @@ func (c *Client) uploadFile(ctx context.Context, name, p string, o TransferOptio
 		}
 		return err
 	}
-	return c.uploadSource(ctx, p, source{Reader: f, intact: intact}, info.Size(), o)
+	absolute, err := filepath.Abs(name)
+	if err != nil {
+		return localError("upload", name, err)
+	}
+	src := source{Reader: f, intact: intact, part: shortDigest(absolute)}
+	return c.uploadSource(ctx, p, src, info.Size(), o)
 }
 
 // DownloadFile fetches the file p into the local file destination, which appears
 // when it is complete; see Download. It fails with Exists where destination exists
-// and is not to be replaced.
+// and is not to be replaced, and with Changed where the file changes meanwhile.
+//
+// What an interrupted download leaves of a file is kept as UploadFile describes it, in the
+// directory of destination, for another download to the same destination. That needs
+// extended attributes (xattr(7)) of the file system; and where two download to the same
+// destination at a time, only one goes on with it. The next download of such a file into
+// the directory removes what is older than a day.
 func (c *Client) DownloadFile(ctx context.Context, p, destination string, o TransferOptions) error {
-	part, err := createPart(destination, o.Replace)
+	in, err := createIncoming(destination, o.Replace)
 	if err != nil {
 		return err
 	}
-	defer part.discard()
-	if _, err := c.Download(ctx, p, part.file, o); err != nil {
-		return err
+	size, err := c.Download(ctx, p, in, o)
+	if err == nil {
+		err = in.commit(size)
 	}
-	return part.commit()
-}
-
-// part is a local file that is not complete, beside the name that it will have.
-type part struct {
-	file        *os.File
-	destination string
-	replace     bool
-}
-
-// createPart fails early where the destination can't be.
-func createPart(destination string, replace bool) (*part, error) {
-	mode := fs.FileMode(0o666)
-	info, err := os.Lstat(destination)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, localError("download", destination, err)
-	case !replace:
-		return nil, &Error{Op: "download", Path: destination, Code: Exists}
-	case info.IsDir():
-		return nil, &Error{Op: "download", Path: destination, Code: NotAFile}
-	case info.Mode().IsRegular():
-		mode = info.Mode().Perm()
+	in.end(err != nil && interrupted(ctx, err))
+	if in.part {
+		dir := filepath.Dir(destination)
+		if err := sweepParts(dir, time.Now().Add(-partLife)); err != nil {
+			c.opts.Logger.Warn("abandoned parts stay", "path", dir, "err", err)
+		}
 	}
-	name := filepath.Join(filepath.Dir(destination), ".rmf-"+rand.Text())
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return nil, localError("download", destination, err)
-	}
-	return &part{file: f, destination: destination, replace: replace}, nil
-}
-
-// commit gives the part its name, in one step.
-func (p *part) commit() error {
-	if err := p.file.Close(); err != nil {
-		return localError("download", p.destination, err)
-	}
-	if p.replace {
-		return localError("download", p.destination, os.Rename(p.file.Name(), p.destination))
-	}
-	err := os.Link(p.file.Name(), p.destination)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return localError("download", p.destination, err)
-	}
-	// A file system without hard links: the check is all there is.
-	if _, err := os.Lstat(p.destination); err == nil {
-		return &Error{Op: "download", Path: p.destination, Code: Exists}
-	}
-	return localError("download", p.destination, os.Rename(p.file.Name(), p.destination))
-}
-
-// discard removes what commit has not renamed.
-func (p *part) discard() {
-	p.file.Close()
-	os.Remove(p.file.Name())
+	return err
 }
 
 // localError names the local file that an error is about, and drops what the

@@ -167,10 +167,7 @@ func (s *session2) take(id uint64) *call {
 // begin sends a request, as soon as there is room for it. Somebody has to wait for the
 // answer, or to abandon it. The payload may be used again.
 func (s *session2) begin(ctx context.Context, r *remofile2.Request, payload []byte) (*call, error) {
-	c := &call{Request: *r, answered: make(chan struct{}), bytes: int64(len(payload))}
-	if r.Operation.AnswerPayload() {
-		c.bytes = r.Length
-	}
+	c := &call{Request: *r, answered: make(chan struct{}), bytes: r.Cost(len(payload))}
 	if err := s.admit(ctx, c.bytes); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/remofile/remofile/protocol"
 )
@@ -22,9 +23,15 @@ type TransferOptions struct {
 	ChunkSize int
 	// Progress is called with each chunk before it is sent or written: its
 	// bytes (valid during the call), how many bytes remain, these included,
-	// and the size and the name of the whole file. Returning false cancels
-	// the transfer on the server; it fails with Cancelled.
+	// and the size and the name of the whole file. What an interrupted
+	// transfer has left counts as well, when it has been found to be right: in
+	// chunks of 256 KiB or more, and in a download perhaps before what precedes
+	// it. Returning false cancels the transfer, of which nothing is kept; it
+	// fails with Cancelled.
 	Progress func(chunk []byte, remaining, size int64, name string) bool
+	// Resumed is called before Progress where a chunk is there already, with
+	// its length in bytes and the name of the whole file.
+	Resumed func(bytes int64, name string)
 }
 
 func (o *TransferOptions) check() error {
@@ -40,6 +47,20 @@ func (o *TransferOptions) report(chunk []byte, remaining, size int64, name strin
 		return &Error{Code: Cancelled}
 	}
 	return nil
+}
+
+// reportResumed is report for a chunk that an interrupted transfer has left.
+func (o *TransferOptions) reportResumed(chunk []byte, remaining, size int64, name string) error {
+	if o.Resumed != nil {
+		o.Resumed(int64(len(chunk)), name)
+	}
+	return o.report(chunk, remaining, size, name)
+}
+
+// interrupted reports whether a transfer that ended with err may go on later: its context
+// has ended, or the server can't be reached any longer.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || slices.ContainsFunc(serverCodes, func(c Code) bool { return errors.Is(err, c) })
 }
 
 // Upload sends size bytes of r to the file p, which appears when it is complete.
@@ -58,6 +79,9 @@ type source struct {
 	// intact, if not nil, is asked before the last chunk is sent whether the
 	// source still is what it was.
 	intact func() error
+	// part is what the server calls the part of it that an interrupted upload leaves,
+	// for another one to find it. "" is none.
+	part string
 }
 
 func (c *Client) uploadSource(ctx context.Context, p string, src source, size int64, o TransferOptions) error {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -136,8 +135,7 @@ func transferEach[E any](ctx context.Context, entries []E, o *TransferOptions, d
 // stops reports whether the transfer of a tree has to end with this error, which may
 // be several.
 func stops(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, Cancelled) ||
-		slices.ContainsFunc(serverCodes, func(c Code) bool { return errors.Is(err, c) })
+	return interrupted(ctx, err) || errors.Is(err, Cancelled)
 }
 
 // maxDepth bounds the depth of a tree: the listings of a server may show the same

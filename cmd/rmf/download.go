@@ -19,6 +19,10 @@ func (*downloadCommand) Help() string {
 	return `A file appears in the local directory when all of it has arrived. A name that
 exists there is refused unless --force replaces it.
 
+An interrupted download of more than 1 MiB goes on where it stopped when it is run
+again within a day. Until then it leaves a file .rmf-part-..., which the next such
+download to the directory removes.
+
 Examples:
 
 	rmf download /music/song.ogg
@@ -54,7 +58,8 @@ func (c *downloadCommand) Run(ctx context.Context, out *output) error {
 // download tries each source as a file first: only for what turns out to be none
 // is it worth to have its directory listed.
 func (c *downloadCommand) download(ctx context.Context, client *remote.Client, from, to string, bar *progress) error {
-	o := remote.TransferOptions{Replace: c.Force, Progress: bar.callback()}
+	o := remote.TransferOptions{Replace: c.Force}
+	bar.watch(&o)
 	err := client.DownloadFile(ctx, from, to, o)
 	if errors.Is(err, remote.NotAFile) {
 		entry, statErr := client.Stat(ctx, from)

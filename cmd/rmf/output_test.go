@@ -74,6 +74,22 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestProgressOfWhatWasThere holds that it is told, and does not make the rate any better.
+func TestProgressOfWhatWasThere(t *testing.T) {
+	out, _, stderr := capture()
+	p := newProgress(out, true)
+	for range 2 { // files
+		p.chunk(make([]byte, 100), 1_000_000, 1_000_000, "song.ogg")
+		p.started = p.started.Add(-time.Hour)
+		p.resume(999_900, "song.ogg")
+		p.chunk(make([]byte, 999_900), 999_900, 1_000_000, "song.ogg")
+	}
+	want := "song.ogg: 1000000 of 1000000 bytes, 999900 were there, 0.0 MB/s\n"
+	if got := stderr.String(); got != want+want {
+		t.Errorf("standard error has %q, want %q twice", got, want)
+	}
+}
+
 // TestProgressOfAnEmptyFile holds that nothing is divided by zero bytes.
 func TestProgressOfAnEmptyFile(t *testing.T) {
 	for _, terminal := range []bool{true, false} {

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"os/signal"
 	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
+
+	"github.com/remofile/remofile/remote"
 )
 
 // Times and sizes of the display.
@@ -29,6 +32,7 @@ type progress struct {
 
 	// Of the present file:
 	started time.Time
+	resumed int64 // bytes that an interrupted transfer has left
 	bar     *progressbar.ProgressBar
 	visible bool // bar is on the terminal
 }
@@ -41,14 +45,16 @@ func newProgress(out *output, wanted bool) *progress {
 	return &progress{out: out, wanted: wanted, begun: now, shown: now}
 }
 
-// callback returns the Progress of the transfers, nil where nothing is shown: then the
-// files of a tree need not come one after the other.
-func (p *progress) callback() func([]byte, int64, int64, string) bool {
-	if !p.out.stderrTerminal && !p.wanted {
-		return nil
+// watch has the transfers with these options shown. Where nothing is shown, the files of a
+// tree need not come one after the other.
+func (p *progress) watch(o *remote.TransferOptions) {
+	if p.out.stderrTerminal || p.wanted {
+		o.Progress, o.Resumed = p.chunk, p.resume
 	}
-	return p.chunk
 }
+
+// resume is the Resumed of the transfers.
+func (p *progress) resume(bytes int64, _ string) { p.resumed += bytes }
 
 // chunk is the Progress of the transfers. It never cancels one.
 func (p *progress) chunk(chunk []byte, remaining, size int64, name string) bool {
@@ -67,7 +73,7 @@ func (p *progress) chunk(chunk []byte, remaining, size int64, name string) bool 
 }
 
 func (p *progress) begin(now time.Time, size int64, name string) {
-	p.started = now
+	p.started, p.resumed = now, 0
 	if !p.out.stderrTerminal {
 		return
 	}
@@ -108,8 +114,12 @@ func (p *progress) write(now time.Time, done, size int64, name string) {
 		return
 	}
 	p.shown = now
-	rate := float64(done) / 1e6 / max(now.Sub(p.started), time.Microsecond).Seconds()
-	p.out.notef("%s: %d of %d bytes, %.1f MB/s", name, done, size, rate)
+	rate := float64(done-p.resumed) / 1e6 / max(now.Sub(p.started), time.Microsecond).Seconds()
+	there := ""
+	if p.resumed > 0 {
+		there = fmt.Sprintf(", %d were there", p.resumed)
+	}
+	p.out.notef("%s: %d of %d bytes%s, %.1f MB/s", name, done, size, there, rate)
 }
 
 // shorten cuts s to a number of characters.

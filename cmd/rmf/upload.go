@@ -21,6 +21,9 @@ func (*uploadCommand) Help() string {
 exists there is refused unless --force replaces it. Symbolic links to files are
 sent as the files, those to directories are not sent.
 
+An interrupted upload of more than 1 MiB goes on where it stopped when it is run
+again within a day.
+
 Examples:
 
 	rmf upload song.ogg
@@ -64,7 +67,8 @@ func (c *uploadCommand) upload(ctx context.Context, client *remote.Client, s sou
 	if err != nil {
 		return err
 	}
-	o := remote.TransferOptions{Replace: c.Force, Progress: bar.callback()}
+	o := remote.TransferOptions{Replace: c.Force}
+	bar.watch(&o)
 	switch {
 	case info.Mode().IsRegular():
 		err = client.UploadFile(ctx, s.path, to, o)

@@ -1,0 +1,143 @@
+package remote
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// incoming is a local file that is not complete, beside the name that it will have.
+type incoming struct {
+	*os.File
+	path        string // of the file; "" when it has none of its own any longer
+	destination string
+	replace     bool
+	part        bool // it may be kept, see makePart
+}
+
+// createIncoming fails early where the destination can't be.
+func createIncoming(destination string, replace bool) (*incoming, error) {
+	mode := fs.FileMode(0o666)
+	info, err := os.Lstat(destination)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, localError("download", destination, err)
+	case !replace:
+		return nil, &Error{Op: "download", Path: destination, Code: Exists}
+	case info.IsDir():
+		return nil, &Error{Op: "download", Path: destination, Code: NotAFile}
+	case info.Mode().IsRegular():
+		mode = info.Mode().Perm()
+	}
+	path := filepath.Join(filepath.Dir(destination), ".rmf-"+rand.Text())
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return nil, localError("download", destination, err)
+	}
+	return &incoming{File: f, path: path, destination: destination, replace: replace}, nil
+}
+
+// resume puts the part that an earlier download has left in the place of the file, and
+// returns its size in bytes. Where there is none, the file becomes the part. Where it can't,
+// or another process has the part, the download goes on without one.
+func (in *incoming) resume() (int64, error) {
+	dir, name := filepath.Split(in.destination)
+	path := filepath.Join(dir, partName(name))
+	part, err := openPart(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		in.part = makePart(in.File, in.path, path, name)
+		if in.part {
+			in.path = path
+		}
+		return 0, nil
+	}
+	if err != nil {
+		return 0, nil
+	}
+	size, err := in.adopt(part)
+	if err != nil {
+		part.Close()
+		return 0, nil
+	}
+	in.end(false)
+	in.File, in.path, in.part = part, path, true
+	return size, nil
+}
+
+// adopt gives a part the mode of the file, and returns its size in bytes. One that has
+// other names is not only ours to change.
+func (in *incoming) adopt(part *os.File) (int64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(part.Fd()), &st); err != nil {
+		return 0, err
+	}
+	if st.Nlink != 1 {
+		return 0, errNotOurs
+	}
+	info, err := in.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return st.Size, part.Chmod(info.Mode())
+}
+
+// commit gives the file its size, of which it may have more, and its name, in one step.
+func (in *incoming) commit(size int64) error {
+	if in.part {
+		if err := in.Truncate(size); err != nil {
+			return localError("download", in.destination, err)
+		}
+	}
+	if err := settle(in.File); err != nil {
+		return localError("download", in.destination, err)
+	}
+	if err := in.rename(); err != nil {
+		return localError("download", in.destination, err)
+	}
+	if in.part {
+		unmark(in.File)
+	}
+	return nil
+}
+
+// settle closes a descriptor of the file: some file systems report a failed write as late
+// as then. The lock of a part ends with the last one only.
+func settle(f *os.File) error {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
+}
+
+func (in *incoming) rename() error {
+	if !in.replace {
+		err := os.Link(in.path, in.destination)
+		if err == nil || errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		// A file system without hard links: the check is all there is.
+		if _, err := os.Lstat(in.destination); err == nil {
+			return fs.ErrExist
+		}
+	}
+	err := os.Rename(in.path, in.destination)
+	if err == nil {
+		in.path = ""
+	}
+	return err
+}
+
+// end closes the file, and removes the name that it had before the commit unless it is a
+// part to be kept.
+func (in *incoming) end(keep bool) {
+	if in.path != "" && !(in.part && keep) {
+		os.Remove(in.path)
+	}
+	in.Close()
+}

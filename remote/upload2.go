@@ -1,0 +1,161 @@
+package remote
+
+import (
+	"context"
+	"io"
+	"path"
+
+	"github.com/remofile/remofile/protocol/remofile2"
+)
+
+// upload2 is a file that is being sent.
+type upload2 struct {
+	*flow
+	src    source
+	size   int64 // bytes
+	name   string
+	buffer []byte // for a block
+	done   int64  // bytes that have been sent, or need not be
+	o      *TransferOptions
+}
+
+func (c *client2) upload(ctx context.Context, p string, src source, size int64, o *TransferOptions) error {
+	f, err := c.flow(ctx, o)
+	if err != nil {
+		return err
+	}
+	if size <= headSize {
+		src.part = ""
+	}
+	u := upload2{flow: f, src: src, size: size, name: path.Base(p), o: o}
+	u.buffer = make([]byte, min(f.block(), max(size, 1)))
+	err = u.run(ctx, p)
+	switch {
+	case err == nil:
+		f.finish(0)
+	case interrupted(ctx, err):
+		f.leave(0)
+	default:
+		f.leave(remofile2.CloseDiscard)
+	}
+	return err
+}
+
+func (u *upload2) run(ctx context.Context, p string) error {
+	r := remofile2.Request{Operation: remofile2.OpStage, Path: p, Mode: fileMode, Flags: remofile2.StageFollow, Part: u.src.part}
+	if u.o.Replace {
+		r.Flags |= remofile2.StageReplace
+	}
+	if u.src.part != "" {
+		r.Flags |= remofile2.StageResume
+	}
+	if err := u.push(ctx, &r, nil); err != nil {
+		return err
+	}
+	commit := remofile2.Request{Operation: remofile2.OpCommit}
+	if u.src.part != "" {
+		had, err := u.resume(ctx, u.calls[0])
+		if err != nil {
+			return err
+		}
+		if had > u.size {
+			commit.Changes.Size = &u.size
+		}
+	}
+	if err := u.send(ctx, u.size); err != nil {
+		return err
+	}
+	if u.src.intact != nil {
+		if err := u.src.intact(); err != nil {
+			return err
+		}
+	}
+	if err := u.push(ctx, &commit, nil); err != nil {
+		return err
+	}
+	for len(u.calls) > 0 {
+		if _, err := u.pop(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resume sends the head and what else the part that the server has lacks, up to its end. It
+// returns the size of the part in bytes, 0 where there was none.
+func (u *upload2) resume(ctx context.Context, stage *call) (had int64, err error) {
+	if err := u.send(ctx, headSize); err != nil {
+		return 0, err
+	}
+	staged, err := u.wait(ctx, stage)
+	if err != nil {
+		return 0, err
+	}
+	had = staged.Attr.Size
+	theirs := u.digests(u.done, had, u.size)
+	defer theirs.drop()
+	for u.done < theirs.end {
+		block, err := u.read()
+		if err != nil {
+			return had, err
+		}
+		same, err := theirs.equal(ctx, block)
+		switch {
+		case err != nil:
+			return had, err
+		case same:
+			err = u.o.reportResumed(block, u.size-u.done, u.size, u.name)
+			u.done += int64(len(block))
+		default:
+			err = u.write(ctx, block)
+		}
+		if err != nil {
+			return had, err
+		}
+	}
+	return had, nil
+}
+
+// send sends what is not done yet of the first so many bytes.
+func (u *upload2) send(ctx context.Context, bytes int64) error {
+	for u.done < bytes {
+		block, err := u.read()
+		if err == nil {
+			err = u.write(ctx, block)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read returns the next block of the source, which is valid until the next one.
+func (u *upload2) read() ([]byte, error) {
+	block := u.buffer[:min(int64(len(u.buffer)), u.size-u.done)]
+	if _, err := io.ReadFull(u.src, block); err != nil {
+		return nil, sourceError(err)
+	}
+	return block, nil
+}
+
+// write sends what comes next of the file.
+func (u *upload2) write(ctx context.Context, block []byte) error {
+	for len(block) > 0 {
+		chunk := block[:min(int64(len(block)), u.chunk)]
+		if err := u.o.report(chunk, u.size-u.done, u.size, u.name); err != nil {
+			return err
+		}
+		for !u.hasRoom(int64(len(chunk))) {
+			if _, err := u.pop(ctx); err != nil {
+				return err
+			}
+		}
+		if err := u.push(ctx, &remofile2.Request{Operation: remofile2.OpWrite, Offset: u.done}, chunk); err != nil {
+			return err
+		}
+		u.done += int64(len(chunk))
+		block = block[len(chunk):]
+	}
+	return nil
+}
