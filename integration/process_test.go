@@ -31,12 +31,16 @@ import (
 // it holds.
 const serverRole = "REMOFILE_TEST_SERVER"
 
+// processGrace is how long the server process keeps what a peer that hung up had open: not
+// for as long as a test waits for its recovery.
+const processGrace = time.Second
+
 // beServer is the role of a server process: it serves a jail until its standard input
 // ends, writes its address to standard output, and answers each line of the input with
 // its usage. Standard error gets what a server should never have to say.
 func beServer(jail string) error {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	s, err := server.New(server.Options{Jail: jail, Token: token, Logger: logger})
+	s, err := server.New(server.Options{Jail: jail, Token: token, Logger: logger, Grace: processGrace})
 	if err != nil {
 		return err
 	}

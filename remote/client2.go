@@ -14,26 +14,44 @@ import (
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
-// client2 is a Client in Remofile 2: one session, made again when it was lost.
+// client2 is a Client in Remofile 2: one session, and another one where the server has
+// forgotten it.
 type client2 struct {
 	*dialer
-	ahead *semaphore.Weighted // bytes of aheadBudget
-
-	dialling sync.Mutex // held while a session is made
+	ahead   *semaphore.Weighted // bytes of aheadBudget
+	running sync.WaitGroup      // the goroutines of sessions: close waits for them
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
+	info    remofile2.Info // of the newest session that had a link
 	current *session2
 }
 
 // newClient2 begins with one connection.
 func newClient2(ctx context.Context, d *dialer, conn *zmtp.Conn) (*client2, error) {
-	s, err := attach(ctx, conn, d.opts.Timeout)
+	c := &client2{dialer: d, ahead: semaphore.NewWeighted(aheadBudget)}
+	s := newSession2(d, c.succeed)
+	l, err := s.attach(ctx, conn)
 	if err != nil {
+		s.close()
 		return nil, err
 	}
-	d.opts.Logger.Info("session opened", "peer", d.opts.Address)
-	return &client2{dialer: d, ahead: semaphore.NewWeighted(aheadBudget), current: s}, nil
+	c.succeed(s, l)
+	return c, nil
+}
+
+// succeed makes s the current session, with its link, nil for none yet.
+func (c *client2) succeed(s *session2, l *link2) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l != nil {
+		c.info = s.info
+	}
+	c.current = s
+	c.running.Go(func() { s.run(l) })
+	if c.closed {
+		s.close()
+	}
 }
 
 func (c *client2) foreign() bool { return false }
@@ -41,7 +59,7 @@ func (c *client2) foreign() bool { return false }
 func (c *client2) validName(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return remofile2.ValidName(name) && (!c.current.info.PortableNames || protocol.ValidName(name))
+	return remofile2.ValidName(name) && (!c.info.PortableNames || protocol.ValidName(name))
 }
 
 func (c *client2) close() {
@@ -50,70 +68,62 @@ func (c *client2) close() {
 	s := c.current
 	c.mu.Unlock()
 	s.goodbye()
+	c.running.Wait()
 }
 
-// living returns the current session if it is alive.
+// living returns the current session, another one where that has ended.
 func (c *client2) living() (*session2, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, net.ErrClosed
 	}
-	if c.current.alive() {
-		return c.current, nil
+	if !c.current.alive() {
+		s := newSession2(c.dialer, c.succeed)
+		c.current = s
+		c.running.Go(func() { s.run(nil) })
 	}
-	return nil, nil
+	return c.current, nil
 }
 
-// session returns the session, which it makes if there is none.
+// maxForgotten is how often in a row the client goes on with another session.
+const maxForgotten = 3
+
+// session returns the session, when it has a link.
 func (c *client2) session(ctx context.Context) (*session2, error) {
-	if s, err := c.living(); s != nil || err != nil {
-		return s, err
+	for n := 0; ; n++ {
+		s, err := c.living()
+		if err != nil {
+			return nil, err
+		}
+		if err = s.ready(ctx); err == nil {
+			return s, nil
+		}
+		if !errors.Is(err, errForgotten) || n == maxForgotten {
+			return nil, err
+		}
 	}
-	c.dialling.Lock()
-	defer c.dialling.Unlock()
-	if s, err := c.living(); s != nil || err != nil {
-		return s, err // somebody else made it meanwhile
-	}
-	conn, err := c.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if conn.PeerVersion() < 2 {
-		conn.Close()
-		return nil, &Error{Code: Unsupported, Err: errors.New("the server has become an older one")}
-	}
-	s, err := attach(ctx, conn, c.opts.Timeout)
-	if err != nil {
-		return nil, err
-	}
-	c.opts.Logger.Info("session opened", "peer", c.opts.Address)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.current = s
-	return s, nil
 }
 
-// ask sends one request and returns its answer. One that changes nothing is sent again
-// where a session was lost that had been idle: the server may have gone and come back since.
-func (c *client2) ask(ctx context.Context, r *remofile2.Request, repeatable bool) (remofile2.Answer, error) {
-	return again(ctx, c, repeatable, func(s *session2) (remofile2.Answer, error) { return s.ask(ctx, r) })
+// ask sends one request and returns its answer. Where the session has come to an end, it
+// asks in another one, if the request changes nothing or was not sent.
+func (c *client2) ask(ctx context.Context, r *remofile2.Request) (remofile2.Answer, error) {
+	return again(ctx, c, false, func(s *session2) (remofile2.Answer, error) { return s.ask(ctx, r) })
 }
 
-// again runs fn on the session, and if it is repeatable, once more where that was lost.
+// again runs fn on the session, and in another one where the server has forgotten that: if
+// fn is repeatable, or has done nothing.
 func again[T any](ctx context.Context, c *client2, repeatable bool, fn func(*session2) (T, error)) (T, error) {
-	for {
+	for n := 0; ; n++ {
 		s, err := c.session(ctx)
 		if err != nil {
 			var none T
 			return none, err
 		}
 		result, err := fn(s)
-		if repeatable && err != nil && !s.alive() && !errors.Is(err, Timeout) && ctx.Err() == nil {
-			repeatable = false
-			continue
+		if n == maxForgotten || !errors.Is(err, errForgotten) || !repeatable && !errors.Is(err, Unreachable) {
+			return result, err
 		}
-		return result, err
 	}
 }
 
@@ -122,7 +132,7 @@ func (c *client2) list(ctx context.Context, dir string) ([]Entry, error) {
 	var entries []Entry
 	r := remofile2.Request{Operation: remofile2.OpList, Path: dir, Length: page}
 	for {
-		a, err := c.ask(ctx, &r, true)
+		a, err := c.ask(ctx, &r)
 		if err != nil {
 			return nil, err
 		}
@@ -182,10 +192,10 @@ func (c *client2) follow(ctx context.Context, dir string, listed []remofile2.Ent
 }
 
 func (c *client2) stat(ctx context.Context, p string) (Entry, error) {
-	a, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpStat, Path: p, Flags: remofile2.StatFollow}, true)
+	a, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpStat, Path: p, Flags: remofile2.StatFollow})
 	leads := err == nil
 	if errors.Is(err, NotFound) { // a link that leads nowhere, perhaps
-		a, err = c.ask(ctx, &remofile2.Request{Operation: remofile2.OpStat, Path: p}, true)
+		a, err = c.ask(ctx, &remofile2.Request{Operation: remofile2.OpStat, Path: p})
 	}
 	if errors.Is(err, NotDirectory) {
 		err = &Error{Code: NotFound}
@@ -212,24 +222,22 @@ func (c *client2) createFile(ctx context.Context, p string) error {
 		Operation: remofile2.OpOpen, Handle: s.newHandle(), Path: p, Mode: fileMode,
 		Flags: remofile2.OpenWrite | remofile2.OpenCreate | remofile2.OpenExclusive,
 	}
-	if _, err := s.ask(ctx, &open); err != nil {
-		return err
-	}
-	_, err = s.ask(ctx, &remofile2.Request{Operation: remofile2.OpClose, Handle: open.Handle})
+	_, err = s.ask(ctx, &open)
+	s.enqueue(&remofile2.Request{Operation: remofile2.OpClose, Handle: open.Handle}, nil)
 	return err
 }
 
 func (c *client2) makeDirectory(ctx context.Context, p string) error {
-	_, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpMkdir, Path: p, Mode: directoryMode}, false)
+	_, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpMkdir, Path: p, Mode: directoryMode})
 	return err
 }
 
 func (c *client2) remove(ctx context.Context, p string) error {
-	_, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpRemove, Path: p, Flags: remofile2.RemoveAny | remofile2.RemoveDirect}, false)
+	_, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpRemove, Path: p, Flags: remofile2.RemoveAny | remofile2.RemoveDirect})
 	return err
 }
 
 func (c *client2) removeAll(ctx context.Context, p string) error {
-	_, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpRemove, Path: p, Flags: remofile2.RemoveRecursive | remofile2.RemoveDirect}, false)
+	_, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpRemove, Path: p, Flags: remofile2.RemoveRecursive | remofile2.RemoveDirect})
 	return err
 }

@@ -25,73 +25,75 @@ type Code int
 
 // The codes.
 const (
-	Unknown       Code = iota + 1 // the server failed; Err has its message
-	NotFound                      // fs.ErrNotExist
-	Exists                        // fs.ErrExist
-	InvalidName                   // a name or a path the protocol can't carry, fs.ErrInvalid
-	NameTooLong                   // a name or a path, fs.ErrInvalid
-	NotAFile                      // a directory or a special file where a file is needed
-	NotDirectory                  // a file where a directory is needed
-	NotEmpty                      // a directory that still has entries
-	TooLarge                      // the server refuses a file of this size
-	NoSpace                       // the server's disk is full
-	Quota                         // a quota on the server's disk is
-	ReadOnly                      // the server, or its file system, takes no changes
-	Forbidden                     // the server may not do it, fs.ErrPermission
-	Busy                          // somebody else uses the file; Err tells who
-	Overloaded                    // the server lacks memory, or too much is open
-	BadHandle                     // the file is not open for this
-	Stale                         // the file is gone, though it is open
-	NoData                        // no data, or no hole, from there on
-	CrossDevice                   // the names are on different file systems
-	TooManyLinks                  // the file has
-	BadChunkSize                  // the server refuses the chunk size asked for
-	Unsupported                   // this server can't do it, errors.ErrUnsupported
-	Cancelled                     // a progress callback returned false
-	Changed                       // the source changed while it was transferred
-	Unreachable                   // no connection, or lost before the answer came
-	Timeout                       // the server was silent too long, os.ErrDeadlineExceeded
-	Denied                        // the server refused the token, fs.ErrPermission
-	WrongKey                      // the server has another key than Options.PublicKey, fs.ErrPermission
-	NotEncrypted                  // the server does not encrypt, and Options.Plain is not set
-	EncryptedOnly                 // the server encrypts, and Options.Plain is set
-	InUse                         // the server serves another client alone
-	Corrupted                     // the server's bytes are not an answer to the request
+	Unknown        Code = iota + 1 // the server failed; Err has its message
+	NotFound                       // fs.ErrNotExist
+	Exists                         // fs.ErrExist
+	InvalidName                    // a name or a path the protocol can't carry, fs.ErrInvalid
+	NameTooLong                    // a name or a path, fs.ErrInvalid
+	NotAFile                       // a directory or a special file where a file is needed
+	NotDirectory                   // a file where a directory is needed
+	NotEmpty                       // a directory that still has entries
+	TooLarge                       // the server refuses a file of this size
+	NoSpace                        // the server's disk is full
+	Quota                          // a quota on the server's disk is
+	ReadOnly                       // the server, or its file system, takes no changes
+	Forbidden                      // the server may not do it, fs.ErrPermission
+	Busy                           // somebody else uses the file; Err tells who
+	Overloaded                     // the server lacks memory, or too much is open
+	BadHandle                      // the file is not open for this
+	Stale                          // the file is gone, though it is open, or the session that has it open
+	NoData                         // no data, or no hole, from there on
+	CrossDevice                    // the names are on different file systems
+	TooManyLinks                   // the file has
+	BadChunkSize                   // the server refuses the chunk size asked for
+	Unsupported                    // this server can't do it, errors.ErrUnsupported
+	Cancelled                      // a progress callback returned false
+	Changed                        // the source changed while it was transferred
+	Unreachable                    // no connection, or lost before the answer came
+	Timeout                        // the server was silent too long, os.ErrDeadlineExceeded
+	Denied                         // the server refused the token, fs.ErrPermission
+	WrongKey                       // the server has another key than Options.PublicKey, fs.ErrPermission
+	NotEncrypted                   // the server does not encrypt, and Options.Plain is not set
+	EncryptedOnly                  // the server encrypts, and Options.Plain is set
+	InUse                          // the server serves another client alone
+	Corrupted                      // the server's bytes are not an answer to the request
+	OutcomeUnknown                 // it may have been done, or not: the server was lost before it answered
 )
 
 var codeTexts = map[Code]string{
-	Unknown:       "the server failed",
-	NotFound:      "no such file or directory",
-	Exists:        "it exists already",
-	InvalidName:   "invalid name",
-	NameTooLong:   "the name is too long",
-	NotAFile:      "not a file",
-	NotDirectory:  "not a directory",
-	NotEmpty:      "directory not empty",
-	TooLarge:      "the server refuses files of this size",
-	NoSpace:       "no space left on the server",
-	Quota:         "a quota of the server is exceeded",
-	ReadOnly:      "the server takes no changes",
-	Forbidden:     "the server is not permitted to do it",
-	Busy:          "it is in use",
-	Overloaded:    "the server has too much to do",
-	BadHandle:     "the file is not open for this",
-	Stale:         "the file is gone",
-	NoData:        "there is no data",
-	CrossDevice:   "on different file systems",
-	TooManyLinks:  "it has too many links",
-	BadChunkSize:  "the server refuses this chunk size",
-	Unsupported:   "not supported by this server",
-	Cancelled:     "cancelled",
-	Changed:       "the source changed during the transfer",
-	Unreachable:   "the server can't be reached",
-	Timeout:       "the server did not answer in time",
-	Denied:        "the server refused the token",
-	WrongKey:      "the server has another key",
-	NotEncrypted:  "the server does not encrypt",
-	EncryptedOnly: "the server takes encrypted connections only",
-	InUse:         "the server is in use",
-	Corrupted:     "the server's answer makes no sense",
+	Unknown:        "the server failed",
+	NotFound:       "no such file or directory",
+	Exists:         "it exists already",
+	InvalidName:    "invalid name",
+	NameTooLong:    "the name is too long",
+	NotAFile:       "not a file",
+	NotDirectory:   "not a directory",
+	NotEmpty:       "directory not empty",
+	TooLarge:       "the server refuses files of this size",
+	NoSpace:        "no space left on the server",
+	Quota:          "a quota of the server is exceeded",
+	ReadOnly:       "the server takes no changes",
+	Forbidden:      "the server is not permitted to do it",
+	Busy:           "it is in use",
+	Overloaded:     "the server has too much to do",
+	BadHandle:      "the file is not open for this",
+	Stale:          "the file is gone",
+	NoData:         "there is no data",
+	CrossDevice:    "on different file systems",
+	TooManyLinks:   "it has too many links",
+	BadChunkSize:   "the server refuses this chunk size",
+	Unsupported:    "not supported by this server",
+	Cancelled:      "cancelled",
+	Changed:        "the source changed during the transfer",
+	Unreachable:    "the server can't be reached",
+	Timeout:        "the server did not answer in time",
+	Denied:         "the server refused the token",
+	WrongKey:       "the server has another key",
+	NotEncrypted:   "the server does not encrypt",
+	EncryptedOnly:  "the server takes encrypted connections only",
+	InUse:          "the server is in use",
+	Corrupted:      "the server's answer makes no sense",
+	OutcomeUnknown: "it may have been done, or not",
 }
 
 var codeEquals = map[Code]error{
@@ -214,6 +216,7 @@ var codes = map[remofile2.Code]Code{
 	remofile2.CodeCrossDevice:      CrossDevice,
 	remofile2.CodeTooManyLinks:     TooManyLinks,
 	remofile2.CodeCancelled:        Cancelled,
+	remofile2.CodeOutcomeUnknown:   OutcomeUnknown,
 }
 
 // codeError returns the error that an answer of Remofile 2 is. Where the code does not
@@ -269,7 +272,7 @@ func lost(err error) *Error {
 		return &Error{Code: Timeout}
 	case errors.As(err, &errno):
 		return &Error{Code: Unreachable, Err: errno}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
 		return &Error{Code: Unreachable, Err: errLost}
 	default:
 		return corrupted(err)

@@ -24,7 +24,7 @@ import (
 // returns what the server has when it is called.
 //
 // When the server no longer knows the session that a File was opened in, all its methods fail
-// with Unreachable: it has to be opened again.
+// with Stale, or OutcomeUnknown where they changed something: it has to be opened again.
 type File struct {
 	client  *client2
 	session *session2
@@ -172,15 +172,13 @@ func (f *File) Close() error {
 	f.turn <- struct{}{} // who has it waits for the server at most
 	f.forget()
 	<-f.turn
-	closing, err := f.sendClose()
+	closing := f.sendClose()
 	if !f.changes {
 		return nil
 	}
 	ctx := context.Background()
 	failed := f.settle(ctx, 0)
-	if err == nil {
-		_, err = f.session.wait(ctx, closing)
-	}
+	_, err := f.session.wait(ctx, closing)
 	if failed != nil {
 		return failed
 	}
@@ -204,12 +202,12 @@ func (f *File) isClosed() bool {
 	return f.closed
 }
 
-func (f *File) sendClose() (*call, error) {
-	return f.session.begin(context.Background(), &remofile2.Request{Operation: remofile2.OpClose, Handle: f.handle}, nil)
+func (f *File) sendClose() *call {
+	return f.session.enqueue(&remofile2.Request{Operation: remofile2.OpClose, Handle: f.handle}, nil)
 }
 
 // begin sends a request about the file.
-func (f *File) begin(ctx context.Context, r *remofile2.Request, payload []byte) (*call, error) {
+func (f *File) begin(ctx context.Context, r *remofile2.Request, payload *[]byte) (*call, error) {
 	if f.isClosed() {
 		return nil, fs.ErrClosed
 	}

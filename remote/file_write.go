@@ -48,7 +48,9 @@ func (f *File) write(ctx context.Context, r *remofile2.Request, piece []byte) (*
 	if err := f.settle(ctx, window2-int64(len(piece))); err != nil {
 		return nil, err
 	}
-	c, err := f.begin(ctx, r, piece)
+	payload := f.session.buffer(int64(len(piece)))
+	copy(*payload, piece)
+	c, err := f.begin(ctx, r, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +125,7 @@ func (f *File) findPosition(ctx context.Context) error {
 	if err := f.session.await(ctx, c); err != nil {
 		return err
 	}
-	if c.answer.Code == remofile2.CodeDone {
+	if _, err := f.session.outcome(c); err == nil {
 		f.position = c.answer.Offset + c.bytes
 	}
 	f.appended = nil

@@ -3,285 +3,274 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/remofile/remofile/protocol/remofile2"
-	"github.com/remofile/remofile/protocol/zmtp"
 )
 
-// session2 is a session in Remofile 2: one connection, on which many requests are under
-// way. It ends with the connection.
+// session2 is a session in Remofile 2, as the server knows it: the requests under way and
+// the handles. It outlives its links: its goroutine, run, keeps one for as long as somebody
+// needs it. What ends the session is close, a server that has forgotten it, or one that
+// makes no sense.
 type session2 struct {
-	conn    *zmtp.Conn
-	timeout time.Duration
-	info    remofile2.Info
-	slots   chan struct{}       // one for each request that may be under way
-	room    *semaphore.Weighted // bytes of their payloads, and of those of their answers
-	buffers sync.Pool           // *[]byte, of payloads
-	life    context.Context     // ended by the reader, after err is set
+	dialer *dialer
+	// succeed is given the session that the server has begun in the place of this one,
+	// before the calls of this one fail.
+	succeed func(*session2, *link2)
+	life    context.Context // ended after err is set
 	end     context.CancelFunc
-	err     error
-
-	writing sync.Mutex // held from the choice of an id to the end of the message: ids rise
+	wake    chan struct{} // tells run that somebody needs a link
+	buffers sync.Pool     // *[]byte, of payloads
 
 	mu         sync.Mutex // guards what follows
+	id, secret string     // "" before the first link
+	info       remofile2.Info
+	link       *link2        // nil while there is none
+	linked     chan struct{} // closed while there is one, and when the session has ended
+	closing    bool          // no link is made any longer
+	err        error         // why the session has ended
+	outage     outage
+	awaited    int // callers of ready
 	lastID     uint64
 	lastHandle remofile2.Handle
-	calls      map[uint64]*call // under way
+	handles    map[remofile2.Handle]bool // open, or about to be
+	queue      queue
 }
 
-// call is one request under way.
+// call is one request, from begin to its answer.
 type call struct {
 	remofile2.Request
-	answered chan struct{} // closed when answer and payload are set
+	begun    time.Time
+	bytes    int64         // as remofile2.Request.Cost counts them
+	admitted chan struct{} // closed when it is under way, or err is set
+	answered chan struct{} // closed when answer and payload are set, or err
 	answer   remofile2.Answer
-	payload  []byte // of the answer, valid until release
-	bytes    int64  // of room
+	payload  []byte  // of the answer, valid until release
+	memory   *[]byte // that payload stands in
+	err      error   // why there is no answer
+
+	// Guarded by session2.mu.
+	out       *[]byte // payload of the request, nil for none; kept until it is answered
+	sent      bool    // over some link
+	writing   bool    // the link's writer has out
+	abandoned bool    // nobody waits for the answer
+	over      bool    // answered is closed
 }
 
-// attach begins a session on a connection.
-func attach(ctx context.Context, conn *zmtp.Conn, timeout time.Duration) (*session2, error) {
+func newSession2(d *dialer, succeed func(*session2, *link2)) *session2 {
 	s := &session2{
-		conn:    conn,
-		timeout: timeout,
-		calls:   make(map[uint64]*call),
-		slots:   make(chan struct{}, 1),
-		room:    semaphore.NewWeighted(0),
+		dialer:  d,
+		succeed: succeed,
+		wake:    make(chan struct{}, 1),
+		linked:  make(chan struct{}),
+		handles: make(map[remofile2.Handle]bool),
+		outage:  outage{since: time.Now(), err: &Error{Code: Timeout}},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
-	go s.read()
-	go s.beat()
-	a, err := s.ask(ctx, &remofile2.Request{Operation: remofile2.OpAttach})
-	var refused *Error
-	if errors.As(err, &refused) && refused.Code == Busy {
-		refused.Code = InUse
-	}
-	if err != nil {
-		s.close()
-		return nil, err
-	}
-	if a.Info.Requests < 1 || a.Info.Payload < minPayload || a.Info.Bytes < a.Info.Payload {
-		s.close()
-		return nil, corrupted(errors.New("the limits of the session make no sense"))
-	}
-	s.info = a.Info
-	s.slots = make(chan struct{}, min(a.Info.Requests, remofile2.MaxRequests))
-	s.room = semaphore.NewWeighted(int64(min(a.Info.Bytes, remofile2.MaxBytes)))
-	return s, nil
+	return s
 }
 
-// minPayload is what any server must take, in bytes.
-const minPayload = 4 << 10
-
-// close ends the session and waits for its reader. Any goroutine may call it.
-func (s *session2) close() {
-	s.conn.Close()
-	<-s.life.Done()
-}
+// close ends the session. Whoever has started run waits for that. Any goroutine may call it.
+func (s *session2) close() { s.fail(&Error{Code: Unreachable, Err: errLost}) }
 
 func (s *session2) alive() bool { return s.life.Err() == nil }
 
-// beat asks the server for a sign of life as long as it owes answers: it may be busy with
-// them for longer than the timeout. It ends with the session.
-func (s *session2) beat() {
-	ticker := time.NewTicker(max(s.timeout/3, time.Millisecond))
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-s.life.Done():
-			return
-		}
-		if s.owed() > 0 {
-			s.conn.Ping() // the reader notices a lost connection, too
-		}
-	}
-}
-
-func (s *session2) owed() int {
+// fail ends the session, and with it all calls.
+func (s *session2) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.calls)
+	if s.err != nil {
+		return
+	}
+	s.err = err
+	for _, c := range s.queue.empty() {
+		c.fail(err)
+	}
+	if s.link == nil {
+		close(s.linked)
+	}
+	s.end()
 }
 
-// read is the reader goroutine: it ends with the connection, and with it all calls.
-func (s *session2) read() {
-	defer s.end()
-	defer s.conn.Close()
-	for {
-		frames, err := s.conn.ReadMessage()
-		if err == nil {
-			err = s.receive(frames)
-		}
-		if err != nil {
-			s.err = err
-			return
-		}
+// errForgotten is that of a server which has been restarted, or did not hear from this
+// client for longer than its grace time.
+var errForgotten = errors.New("the server has forgotten the session")
+
+// fail ends a call without an answer.
+func (c *call) fail(err error) {
+	if c.ID == 0 {
+		close(c.admitted)
+	}
+	c.end(c.meaning(err))
+}
+
+// end tells whoever waits that the answer is there, or why it is not; session2.mu is held.
+func (c *call) end(err error) {
+	if !c.over {
+		c.err, c.over = err, true
+		close(c.answered)
 	}
 }
 
-// receive takes an answer to the call that waits for it, and makes room for another.
-func (s *session2) receive(frames [][]byte) error {
-	id, err := remofile2.PeekID(frames[0])
-	if err != nil || len(frames) > 2 {
-		return corrupted(errUnasked)
+// meaning is what the end of the session means to a request that has no answer.
+func (c *call) meaning(err error) error {
+	switch {
+	case err != errForgotten:
+		return err
+	case c.sent && c.Operation.Once():
+		return &Error{Code: OutcomeUnknown, Err: errForgotten}
+	case c.Handle != 0 && !c.opens():
+		return &Error{Code: Stale, Err: errForgotten}
+	default:
+		return &Error{Code: Unreachable, Err: errForgotten}
 	}
-	if id == 0 {
-		return nil // a notice, which nobody has asked for
-	}
-	c := s.take(id)
-	if c == nil {
-		return nil // told twice, as it may be
-	}
-	if c.answer, err = remofile2.DecodeAnswer(c.Operation, frames[0]); err != nil {
-		return corrupted(err)
-	}
-	if len(frames) == 2 {
-		if int64(len(frames[1])) > c.bytes {
-			return corrupted(errors.New("more bytes than asked for"))
-		}
-		c.payload = frames[1]
-		s.conn.Keep(s.buffer())
-	}
-	s.room.Release(c.bytes)
-	<-s.slots
-	close(c.answered)
-	return nil
 }
 
-// take returns the call with this id, which is under way no longer, or nil.
-func (s *session2) take(id uint64) *call {
+// ready returns when there is a link.
+func (s *session2) ready(ctx context.Context) error {
+	s.mu.Lock()
+	linked := s.linked
+	s.awaited++
+	s.mu.Unlock()
+	s.rouse()
+	err := s.attend(ctx, time.Now(), linked)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.calls[id]
-	delete(s.calls, id)
-	if len(s.calls) == 0 {
-		s.conn.SetReadTimeout(0)
+	s.awaited--
+	if s.err != nil {
+		return (&call{}).meaning(s.err)
 	}
-	return c
+	return err
+}
+
+// rouse tells run that somebody needs a link.
+func (s *session2) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 }
 
 // begin sends a request, as soon as there is room for it. Somebody has to wait for the
-// answer, or to abandon it. The payload may be used again.
-func (s *session2) begin(ctx context.Context, r *remofile2.Request, payload []byte) (*call, error) {
-	c := &call{Request: *r, answered: make(chan struct{}), bytes: r.Cost(len(payload))}
-	if err := s.admit(ctx, c.bytes); err != nil {
+// answer, or to abandon it. The payload, nil for none, is one of buffer's, and the
+// session's from now on.
+func (s *session2) begin(ctx context.Context, r *remofile2.Request, payload *[]byte) (*call, error) {
+	c := s.enqueue(r, payload)
+	if err := s.attend(ctx, c.begun, c.admitted); err != nil {
+		s.abandon(c)
 		return nil, err
-	}
-	if err := s.send(c, payload); err != nil {
-		s.close()
-		return nil, lost(err)
 	}
 	return c, nil
 }
 
-// admit waits until a request with so many bytes may be sent.
-func (s *session2) admit(ctx context.Context, bytes int64) error {
-	select {
-	case s.slots <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.life.Done():
-		return lost(s.err)
+// enqueue is begin that does not wait for room.
+func (s *session2) enqueue(r *remofile2.Request, payload *[]byte) *call {
+	c := &call{
+		Request: *r, out: payload, begun: time.Now(),
+		admitted: make(chan struct{}), answered: make(chan struct{}),
 	}
-	if s.room.TryAcquire(bytes) {
-		return nil
+	size := 0
+	if payload != nil {
+		size = len(*payload)
 	}
-	either, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-	if s.room.Acquire(either, bytes) == nil {
-		return nil
-	}
-	<-s.slots
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
-	}
-	return lost(s.err)
-}
-
-func (s *session2) send(c *call, payload []byte) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	c.bytes = r.Cost(size)
 	s.mu.Lock()
-	s.lastID++
-	c.ID = s.lastID
-	if len(s.calls) == 0 {
-		s.conn.SetReadTimeout(s.timeout)
+	defer s.mu.Unlock()
+	if s.err != nil {
+		c.fail(s.err)
+		return c
 	}
-	s.calls[c.ID] = c
-	s.mu.Unlock()
-	header := remofile2.AppendRequest(nil, &c.Request)
-	if payload == nil {
-		return s.conn.WriteMessage(header)
-	}
-	return s.conn.WriteMessage(header, payload)
+	s.queue.waiting = append(s.queue.waiting, c)
+	s.advance()
+	s.rouse()
+	return c
 }
 
 // wait returns when the answer is there; one that is no success is an error. When ctx ends
-// first, the server is asked to end the request.
+// first, the request is abandoned.
 func (s *session2) wait(ctx context.Context, c *call) (*remofile2.Answer, error) {
 	if err := s.await(ctx, c); err != nil {
-		if ctx.Err() != nil {
-			s.abandon(c)
-		}
+		s.abandon(c)
 		return nil, err
 	}
-	if c.answer.Code != remofile2.CodeDone {
-		return nil, codeError(&c.answer)
+	if _, err := s.outcome(c); err != nil {
+		return nil, err
 	}
 	return &c.answer, nil
 }
 
-// await returns when the answer is there, or won't come. When ctx ends first, the request is still
-// under way.
+// await returns when the answer is there, or won't come: the server has been silent for too
+// long. When ctx ends first, the request is still under way.
 func (s *session2) await(ctx context.Context, c *call) error {
-	select {
-	case <-c.answered:
+	err := s.attend(ctx, c.begun, c.answered)
+	if err != nil && ctx.Err() == nil {
+		s.giveUp(c, err)
 		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.life.Done():
-		select {
-		case <-c.answered:
-			return nil
-		default:
-			return lost(s.err)
-		}
 	}
+	return err
 }
 
 // outcome tells without waiting whether a request is over, and how it failed.
 func (s *session2) outcome(c *call) (over bool, err error) {
-	alive := s.alive()
 	select {
 	case <-c.answered:
 	default:
-		if alive {
-			return false, nil
-		}
-		return true, lost(s.err)
+		return false, nil
 	}
-	if c.answer.Code != remofile2.CodeDone {
-		err = codeError(&c.answer)
+	if c.err == nil && c.answer.Code != remofile2.CodeDone {
+		return true, codeError(&c.answer)
 	}
-	return true, err
+	return true, c.err
 }
 
-// abandon asks the server to end a request whose answer nobody wants any longer. It does
-// not wait.
-func (s *session2) abandon(c *call) {
+// attend returns when done is closed. It fails when ctx ends, or the server has been silent
+// for as long as the timeout, since begun at the earliest. Only without a link can it be: the
+// link looks after its own silence.
+func (s *session2) attend(ctx context.Context, begun time.Time, done <-chan struct{}) error {
 	select {
-	case s.slots <- struct{}{}:
-		s.send(&call{
-			Request:  remofile2.Request{Operation: remofile2.OpCancel, Cancel: c.ID},
-			answered: make(chan struct{}),
-		}, nil)
-	default: // so much is under way that one request more or less does not matter
+	case <-done:
+		return nil
+	default:
 	}
+	timer := time.NewTimer(s.patience(begun))
+	defer timer.Stop()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+		}
+		rest := s.patience(begun)
+		if rest <= 0 {
+			return s.outageError()
+		}
+		timer.Reset(rest)
+	}
+}
+
+// patience returns for how long to wait before asking again, 0 or less if there is none left.
+func (s *session2) patience(begun time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	timeout := s.dialer.opts.Timeout
+	if s.link != nil {
+		return timeout - silence(timeout) // that much is left at least when the link is given up
+	}
+	since := s.outage.silent
+	if begun.After(since) {
+		since = begun
+	}
+	return timeout - time.Since(since)
+}
+
+func (s *session2) outageError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.outage.err
 }
 
 // drop gives a request up, answered or not.
@@ -296,16 +285,19 @@ func (s *session2) drop(c *call) {
 
 // release lets the payload of an answer be used again.
 func (s *session2) release(c *call) {
-	if c.payload != nil {
-		s.buffers.Put(&c.payload)
+	if c.memory != nil {
+		s.buffers.Put(c.memory)
 	}
 }
 
-func (s *session2) buffer() []byte {
-	if b, ok := s.buffers.Get().(*[]byte); ok {
-		return *b
+// buffer returns memory for a payload of so many bytes.
+func (s *session2) buffer(size int64) *[]byte {
+	b, _ := s.buffers.Get().(*[]byte)
+	if b == nil {
+		b = new([]byte)
 	}
-	return nil
+	*b = slices.Grow((*b)[:0], int(size))[:size]
+	return b
 }
 
 // ask is begin and wait for an answer without a payload.
@@ -321,18 +313,27 @@ func (s *session2) ask(ctx context.Context, r *remofile2.Request) (remofile2.Ans
 	return *a, nil
 }
 
-// handle returns a number for a file to be opened.
+// newHandle returns a number for a file to be opened. It is not 0.
 func (s *session2) newHandle() remofile2.Handle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastHandle++
+	for s.lastHandle == 0 || s.handles[s.lastHandle] {
+		s.lastHandle++
+	}
 	return s.lastHandle
 }
 
 // goodbye ends the session in good order, if that can be done in a moment.
 func (s *session2) goodbye() {
-	ctx, cancel := context.WithTimeout(s.life, settleTime)
-	defer cancel()
-	s.ask(ctx, &remofile2.Request{Operation: remofile2.OpGoodbye}) // else the server notices the end
+	s.mu.Lock()
+	s.closing = true
+	linked := s.link != nil
+	s.mu.Unlock()
+	if linked {
+		ctx, cancel := context.WithTimeout(s.life, settleTime)
+		defer cancel()
+		s.ask(ctx, &remofile2.Request{Operation: remofile2.OpGoodbye}) // else the server notices the end
+	}
 	s.close()
 }

@@ -45,7 +45,7 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 func (*client1) status(context.Context) (*Status, error) { return nil, &Error{Code: Unsupported} }
 
 func (c *client2) status(ctx context.Context) (*Status, error) {
-	a, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpStatus}, true)
+	a, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpStatus})
 	if err != nil {
 		return nil, err
 	}

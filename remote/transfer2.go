@@ -32,7 +32,7 @@ func (c *client2) flow(ctx context.Context, o *TransferOptions) (*flow, error) {
 }
 
 // push sends a request.
-func (f *flow) push(ctx context.Context, r *remofile2.Request, payload []byte) error {
+func (f *flow) push(ctx context.Context, r *remofile2.Request, payload *[]byte) error {
 	r.Handle = f.handle
 	c, err := f.begin(ctx, r, payload)
 	if err != nil {
@@ -67,9 +67,8 @@ func (f *flow) drop() {
 // server's word that the file is closed.
 func (f *flow) finish(flags remofile2.Flags) {
 	f.drop()
-	if f.alive() {
-		f.push(context.Background(), &remofile2.Request{Operation: remofile2.OpClose, Flags: flags}, nil)
-	}
+	closing := f.enqueue(&remofile2.Request{Operation: remofile2.OpClose, Handle: f.handle, Flags: flags}, nil)
+	f.calls = append(f.calls, closing)
 }
 
 // leave ends an upload that failed, and waits for a moment until the server has let go of
@@ -78,7 +77,5 @@ func (f *flow) leave(flags remofile2.Flags) {
 	f.finish(flags)
 	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
 	defer cancel()
-	for len(f.calls) > 0 {
-		f.pop(ctx)
-	}
+	f.pop(ctx)
 }

@@ -151,7 +151,9 @@ func (u *upload2) write(ctx context.Context, block []byte) error {
 				return err
 			}
 		}
-		if err := u.push(ctx, &remofile2.Request{Operation: remofile2.OpWrite, Offset: u.done}, chunk); err != nil {
+		payload := u.session2.buffer(int64(len(chunk)))
+		copy(*payload, chunk)
+		if err := u.push(ctx, &remofile2.Request{Operation: remofile2.OpWrite, Offset: u.done}, payload); err != nil {
 			return err
 		}
 		u.done += int64(len(chunk))

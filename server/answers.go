@@ -23,7 +23,7 @@ func (a *answers) keep(id uint64, header []byte) {
 
 // remember keeps the answer to a request that must not be executed twice; s.mu is held.
 func (s *session) remember(t *task, answer []byte) {
-	if operations[t.Operation].once {
+	if t.Operation.Once() {
 		s.answers.keep(t.ID, answer)
 	}
 }
@@ -40,7 +40,7 @@ func (s *session) repeated(t *task) (answer []byte, known bool) {
 	if header, kept := s.answers.byID[t.ID]; kept {
 		return header, true
 	}
-	if !operations[t.Operation].once {
+	if !t.Operation.Once() {
 		return nil, false
 	}
 	unknown := answerTo(t.ID, code(remofile2.CodeOutcomeUnknown))

@@ -11,7 +11,6 @@ import (
 // operation is what a session does for a request.
 type operation struct {
 	do      func(*task) error // leaves its results in the task
-	once    bool              // it must not be executed again when its answer was lost
 	changes bool              // the jail: a read-only server refuses it, as OPEN itself does
 	opens   bool              // Handle
 	handles int               // how many it names: one may be a path instead
@@ -23,25 +22,25 @@ var operations = [...]operation{
 	remofile2.OpStatus:   {do: (*task).status},
 	remofile2.OpList:     {do: (*task).list},
 	remofile2.OpStat:     {do: (*task).stat, handles: 1},
-	remofile2.OpSet:      {do: (*task).set, handles: 1, once: true, changes: true},
-	remofile2.OpMkdir:    {do: (*task).makeDirectory, once: true, changes: true},
-	remofile2.OpRemove:   {do: (*task).remove, once: true, changes: true},
-	remofile2.OpRename:   {do: (*task).rename, once: true, changes: true},
-	remofile2.OpLink:     {do: (*task).makeLink, once: true, changes: true},
-	remofile2.OpSymlink:  {do: (*task).makeSymlink, once: true, changes: true},
+	remofile2.OpSet:      {do: (*task).set, handles: 1, changes: true},
+	remofile2.OpMkdir:    {do: (*task).makeDirectory, changes: true},
+	remofile2.OpRemove:   {do: (*task).remove, changes: true},
+	remofile2.OpRename:   {do: (*task).rename, changes: true},
+	remofile2.OpLink:     {do: (*task).makeLink, changes: true},
+	remofile2.OpSymlink:  {do: (*task).makeSymlink, changes: true},
 	remofile2.OpReadlink: {do: (*task).readLink},
 	remofile2.OpSpace:    {do: (*task).space},
-	remofile2.OpOpen:     {do: (*task).open, handles: 1, opens: true, once: true},
-	remofile2.OpStage:    {do: (*task).stage, handles: 1, opens: true, once: true, changes: true},
-	remofile2.OpCommit:   {do: (*task).commit, handles: 1, once: true, changes: true},
-	remofile2.OpClose:    {do: (*task).closeFile, handles: 1, once: true},
+	remofile2.OpOpen:     {do: (*task).open, handles: 1, opens: true},
+	remofile2.OpStage:    {do: (*task).stage, handles: 1, opens: true, changes: true},
+	remofile2.OpCommit:   {do: (*task).commit, handles: 1, changes: true},
+	remofile2.OpClose:    {do: (*task).closeFile, handles: 1},
 	remofile2.OpRead:     {do: (*task).read, handles: 1},
-	remofile2.OpWrite:    {do: (*task).write, handles: 1, once: true, changes: true},
-	remofile2.OpAppend:   {do: (*task).appendBytes, handles: 1, once: true, changes: true},
-	remofile2.OpSync:     {do: (*task).sync, handles: 1, once: true},
+	remofile2.OpWrite:    {do: (*task).write, handles: 1, changes: true},
+	remofile2.OpAppend:   {do: (*task).appendBytes, handles: 1, changes: true},
+	remofile2.OpSync:     {do: (*task).sync, handles: 1},
 	remofile2.OpSeek:     {do: (*task).seek, handles: 1},
-	remofile2.OpAllocate: {do: (*task).allocate, handles: 1, once: true, changes: true},
-	remofile2.OpCopy:     {do: (*task).copyRange, handles: 2, once: true, changes: true},
+	remofile2.OpAllocate: {do: (*task).allocate, handles: 1, changes: true},
+	remofile2.OpCopy:     {do: (*task).copyRange, handles: 2, changes: true},
 	remofile2.OpDigest:   {do: (*task).digest, handles: 1},
 	remofile2.OpWatch:    {do: (*task).unsupported},
 	remofile2.OpUnwatch:  {do: (*task).unsupported},

@@ -166,6 +166,8 @@ func statusOf(code remote.Code) (status int, hint string) {
 		return exitFailed, "-r removes a directory with all that is in it"
 	case remote.BadChunkSize:
 		return exitFailed, "--min-chunk-size and --max-chunk-size of the server must allow 8192 or 512"
+	case remote.OutcomeUnknown:
+		return exitFailed, "look whether it was done before you try again"
 	case remote.TooLarge:
 		return exitFailed, "--file-size-limit sets the server's limit"
 	default:

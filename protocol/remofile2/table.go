@@ -7,6 +7,7 @@ type operation struct {
 	results   results
 	flags     Flags // all that it has
 	payload   payload
+	effect    effect
 }
 
 type (
@@ -23,36 +24,44 @@ const (
 	inAnswer
 )
 
+// effect tells whether a request may be executed again when its answer was lost.
+type effect bool
+
+const (
+	repeatable effect = false
+	once       effect = true
+)
+
 // operations is the table of operations of the package comment, by number.
 var operations = [...]operation{
-	OpAttach:   {"ATTACH", arguments{argSession, argSecret, argFeatures}, results{resSession, resSecret, resResumed, resInfo}, 0, noPayload},
-	OpGoodbye:  {"GOODBYE", nil, nil, 0, noPayload},
-	OpStatus:   {"STATUS", nil, results{resInfo, resStatus}, 0, noPayload},
-	OpCancel:   {"CANCEL", arguments{argCancel}, nil, 0, noPayload},
-	OpList:     {"LIST", arguments{argPath, argCursor, argMost}, results{resCursor, resEntries}, 0, noPayload},
-	OpStat:     {"STAT", arguments{argFile, argFlags}, results{resAttr}, StatFollow, noPayload},
-	OpSet:      {"SET", arguments{argFile, argFlags, argChanges}, results{resAttr}, SetFollow, noPayload},
-	OpMkdir:    {"MKDIR", arguments{argPath, argMode}, results{resAttr}, 0, noPayload},
-	OpRemove:   {"REMOVE", arguments{argPath, argFlags}, results{resRemoved}, RemoveDirectory | RemoveAny | RemoveRecursive | RemoveDirect, noPayload},
-	OpRename:   {"RENAME", arguments{argFrom, argTo, argFlags}, nil, RenameKeep | RenameExchange, noPayload},
-	OpLink:     {"LINK", arguments{argFrom, argTo}, results{resAttr}, 0, noPayload},
-	OpSymlink:  {"SYMLINK", arguments{argPath, argTarget}, results{resAttr}, 0, noPayload},
-	OpReadlink: {"READLINK", arguments{argPath}, results{resTarget}, 0, noPayload},
-	OpSpace:    {"SPACE", arguments{argPath}, results{resTotal, resFree, resAvailable, resFiles, resFreeFiles}, 0, noPayload},
-	OpOpen:     {"OPEN", arguments{argHandle, argPath, argFlags, argMode}, results{resAttr}, OpenRead | OpenWrite | OpenCreate | OpenExclusive | OpenTruncate | OpenFollow, noPayload},
-	OpStage:    {"STAGE", arguments{argHandle, argPath, argFlags, argMode, argPart}, results{resAttr}, StageReplace | StageReserve | StageResume | StageRead | StageFollow, noPayload},
-	OpCommit:   {"COMMIT", arguments{argHandle, argFlags, argChanges}, results{resAttr}, CommitSync | CommitKeep, noPayload},
-	OpClose:    {"CLOSE", arguments{argHandle, argFlags}, nil, CloseDiscard, noPayload},
-	OpRead:     {"READ", arguments{argHandle, argOffset, argLength}, nil, 0, inAnswer},
-	OpWrite:    {"WRITE", arguments{argHandle, argOffset}, nil, 0, inRequest},
-	OpAppend:   {"APPEND", arguments{argHandle}, results{resOffset}, 0, inRequest},
-	OpSync:     {"SYNC", arguments{argFile, argFlags}, nil, SyncData, noPayload},
-	OpSeek:     {"SEEK", arguments{argHandle, argOffset, argFlags}, results{resOffset}, SeekHole, noPayload},
-	OpAllocate: {"ALLOCATE", arguments{argHandle, argOffset, argLength, argFlags}, nil, AllocateKeepSize | AllocatePunch | AllocateZero, noPayload},
-	OpCopy:     {"COPY", arguments{argHandle, argOffset, argToHandle, argToOffset, argLength}, results{resLength}, 0, noPayload},
-	OpDigest:   {"DIGEST", arguments{argHandle, argOffset, argLength, argBlock}, nil, 0, inAnswer},
-	OpWatch:    {"WATCH", arguments{argPath}, nil, 0, noPayload},
-	OpUnwatch:  {"UNWATCH", arguments{argPath}, nil, 0, noPayload},
+	OpAttach:   {"ATTACH", arguments{argSession, argSecret, argFeatures}, results{resSession, resSecret, resResumed, resInfo}, 0, noPayload, repeatable},
+	OpGoodbye:  {"GOODBYE", nil, nil, 0, noPayload, repeatable},
+	OpStatus:   {"STATUS", nil, results{resInfo, resStatus}, 0, noPayload, repeatable},
+	OpCancel:   {"CANCEL", arguments{argCancel}, nil, 0, noPayload, repeatable},
+	OpList:     {"LIST", arguments{argPath, argCursor, argMost}, results{resCursor, resEntries}, 0, noPayload, repeatable},
+	OpStat:     {"STAT", arguments{argFile, argFlags}, results{resAttr}, StatFollow, noPayload, repeatable},
+	OpSet:      {"SET", arguments{argFile, argFlags, argChanges}, results{resAttr}, SetFollow, noPayload, once},
+	OpMkdir:    {"MKDIR", arguments{argPath, argMode}, results{resAttr}, 0, noPayload, once},
+	OpRemove:   {"REMOVE", arguments{argPath, argFlags}, results{resRemoved}, RemoveDirectory | RemoveAny | RemoveRecursive | RemoveDirect, noPayload, once},
+	OpRename:   {"RENAME", arguments{argFrom, argTo, argFlags}, nil, RenameKeep | RenameExchange, noPayload, once},
+	OpLink:     {"LINK", arguments{argFrom, argTo}, results{resAttr}, 0, noPayload, once},
+	OpSymlink:  {"SYMLINK", arguments{argPath, argTarget}, results{resAttr}, 0, noPayload, once},
+	OpReadlink: {"READLINK", arguments{argPath}, results{resTarget}, 0, noPayload, repeatable},
+	OpSpace:    {"SPACE", arguments{argPath}, results{resTotal, resFree, resAvailable, resFiles, resFreeFiles}, 0, noPayload, repeatable},
+	OpOpen:     {"OPEN", arguments{argHandle, argPath, argFlags, argMode}, results{resAttr}, OpenRead | OpenWrite | OpenCreate | OpenExclusive | OpenTruncate | OpenFollow, noPayload, once},
+	OpStage:    {"STAGE", arguments{argHandle, argPath, argFlags, argMode, argPart}, results{resAttr}, StageReplace | StageReserve | StageResume | StageRead | StageFollow, noPayload, once},
+	OpCommit:   {"COMMIT", arguments{argHandle, argFlags, argChanges}, results{resAttr}, CommitSync | CommitKeep, noPayload, once},
+	OpClose:    {"CLOSE", arguments{argHandle, argFlags}, nil, CloseDiscard, noPayload, once},
+	OpRead:     {"READ", arguments{argHandle, argOffset, argLength}, nil, 0, inAnswer, repeatable},
+	OpWrite:    {"WRITE", arguments{argHandle, argOffset}, nil, 0, inRequest, once},
+	OpAppend:   {"APPEND", arguments{argHandle}, results{resOffset}, 0, inRequest, once},
+	OpSync:     {"SYNC", arguments{argFile, argFlags}, nil, SyncData, noPayload, once},
+	OpSeek:     {"SEEK", arguments{argHandle, argOffset, argFlags}, results{resOffset}, SeekHole, noPayload, repeatable},
+	OpAllocate: {"ALLOCATE", arguments{argHandle, argOffset, argLength, argFlags}, nil, AllocateKeepSize | AllocatePunch | AllocateZero, noPayload, once},
+	OpCopy:     {"COPY", arguments{argHandle, argOffset, argToHandle, argToOffset, argLength}, results{resLength}, 0, noPayload, once},
+	OpDigest:   {"DIGEST", arguments{argHandle, argOffset, argLength, argBlock}, nil, 0, inAnswer, repeatable},
+	OpWatch:    {"WATCH", arguments{argPath}, nil, 0, noPayload, repeatable},
+	OpUnwatch:  {"UNWATCH", arguments{argPath}, nil, 0, noPayload, repeatable},
 }
 
 // event is one row of the table of notices.
@@ -91,3 +100,7 @@ func (o Operation) RequestPayload() bool { return o.spec().payload == inRequest 
 
 // AnswerPayload reports whether the answer to o has a payload when its code is CodeDone.
 func (o Operation) AnswerPayload() bool { return o.spec().payload == inAnswer }
+
+// Once reports whether a request for o is not executed again when its answer was lost: it
+// may change something.
+func (o Operation) Once() bool { return o.spec().effect == once }

@@ -1,0 +1,160 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/remofile/remofile/protocol/remofile2"
+	"github.com/remofile/remofile/protocol/zmtp"
+)
+
+// link2 is the connection that a session has for the moment.
+type link2 struct {
+	session *session2
+	conn    *zmtp.Conn
+	since   time.Time
+	wake    chan struct{} // tells the writer that there is something to send
+
+	// Guarded by session.mu.
+	sent    uint64 // the id that was sent last
+	watched bool   // the server owes an answer
+	useful  bool   // it has carried one
+}
+
+func newLink2(s *session2, conn *zmtp.Conn) *link2 {
+	return &link2{session: s, conn: conn, since: time.Now(), wake: make(chan struct{}, 1)}
+}
+
+// silence is how long a link may be silent before it is replaced: the rest of the timeout
+// is for its successor.
+func silence(timeout time.Duration) time.Duration { return timeout * 2 / 3 }
+
+// serve carries requests and answers until the connection ends, and returns why it did.
+func (l *link2) serve() error {
+	defer context.AfterFunc(l.session.life, func() { l.conn.Close() })()
+	ended := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() { l.write(ended) })
+	others.Go(func() { l.beat(ended) })
+	err := l.read()
+	l.conn.Close()
+	close(ended)
+	others.Wait()
+	return err
+}
+
+// read takes the answers.
+func (l *link2) read() error {
+	for {
+		frames, err := l.conn.ReadMessage()
+		if err == nil {
+			err = l.receive(frames)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// receive gives an answer to the call that waits for it.
+func (l *link2) receive(frames [][]byte) error {
+	id, err := remofile2.PeekID(frames[0])
+	if err != nil || len(frames) > 2 {
+		return corrupted(errUnasked)
+	}
+	if id == 0 {
+		return nil // a notice, which nobody has asked for
+	}
+	c := l.session.sought(id)
+	if c == nil {
+		return nil // told twice, as it may be
+	}
+	a, err := remofile2.DecodeAnswer(c.Operation, frames[0])
+	if err != nil {
+		return corrupted(err)
+	}
+	var payload []byte
+	var memory *[]byte
+	if len(frames) == 2 {
+		if payload = frames[1]; !c.Operation.AnswerPayload() || int64(len(payload)) > c.bytes {
+			return corrupted(errors.New("more bytes than asked for"))
+		}
+		memory = l.session.buffer(0)
+		*memory = l.conn.Keep(*memory)
+	}
+	l.session.answer(c, a, payload, memory)
+	return nil
+}
+
+// write sends the requests, one after the other.
+func (l *link2) write(ended <-chan struct{}) {
+	for {
+		c := l.session.next(l)
+		if c == nil {
+			select {
+			case <-l.wake:
+				continue
+			case <-ended:
+				return
+			}
+		}
+		err := l.send(c)
+		l.session.written(c)
+		if err != nil {
+			return // the connection is closed, and the reader notices that
+		}
+	}
+}
+
+func (l *link2) send(c *call) error {
+	header := remofile2.AppendRequest(nil, &c.Request)
+	if c.out == nil {
+		return l.conn.WriteMessage(header)
+	}
+	return l.conn.WriteMessage(header, *c.out)
+}
+
+func (l *link2) rouse() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// watch begins or ends the wait for the server's next byte; session.mu is held.
+func (l *link2) watch(owed bool) {
+	if l.watched == owed {
+		return
+	}
+	l.watched = owed
+	if owed {
+		l.conn.SetReadTimeout(silence(l.session.dialer.opts.Timeout))
+	} else {
+		l.conn.SetReadTimeout(0)
+	}
+}
+
+// beat asks the server for a sign of life as long as it owes answers: it may be busy with
+// them for longer than the timeout.
+func (l *link2) beat(ended <-chan struct{}) {
+	ticker := time.NewTicker(max(l.session.dialer.opts.Timeout/4, time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ended:
+			return
+		}
+		if l.owed() {
+			l.conn.Ping() // the reader notices a lost connection, too
+		}
+	}
+}
+
+func (l *link2) owed() bool {
+	l.session.mu.Lock()
+	defer l.session.mu.Unlock()
+	return l.watched
+}

@@ -1,0 +1,229 @@
+package remote
+
+import (
+	"slices"
+
+	"github.com/remofile/remofile/protocol/remofile2"
+)
+
+// queue is the calls of a session. It is guarded by session2.mu.
+type queue struct {
+	waiting  []*call // for room, in the order in which they came
+	underWay []*call // by their ids: those with an answer leave it
+	requests int     // of underWay, without CANCEL
+	bytes    int64   // of underWay, as remofile2.Request.Cost counts them
+}
+
+// empty takes all calls out of the queue.
+func (q *queue) empty() []*call {
+	all := slices.Concat(q.underWay, q.waiting)
+	*q = queue{}
+	return all
+}
+
+// find returns the first request under way with this id, or a greater one.
+func (q *queue) find(id uint64) (i int, found bool) {
+	return slices.BinarySearchFunc(q.underWay, id, func(c *call, id uint64) int {
+		switch {
+		case c.ID < id:
+			return -1
+		case c.ID > id:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (q *queue) add(c *call) {
+	q.underWay = append(q.underWay, c)
+	if c.Operation != remofile2.OpCancel {
+		q.requests++
+		q.bytes += c.bytes
+	}
+}
+
+// remove takes calls from those under way.
+func (q *queue) remove(gone func(*call) bool) {
+	q.underWay = slices.DeleteFunc(q.underWay, func(c *call) bool {
+		if !gone(c) {
+			return false
+		}
+		if c.Operation != remofile2.OpCancel {
+			q.requests--
+			q.bytes -= c.bytes
+		}
+		return true
+	})
+}
+
+// bulk reports whether a request is a piece of a file's content: these wait for one another,
+// the others pass them.
+func (c *call) bulk() bool { return c.Operation.RequestPayload() || c.Operation.AnswerPayload() }
+
+// opens reports whether the handle is one that the request makes.
+func (c *call) opens() bool {
+	return c.Operation == remofile2.OpOpen || c.Operation == remofile2.OpStage
+}
+
+// kept reports whether a request is sent again though nobody waits for it: what follows on
+// the same handle relies on it.
+func (c *call) kept() bool { return !c.abandoned || c.Handle != 0 && c.Operation.Once() }
+
+// advance lets requests that wait begin, as far as there is room; s.mu is held.
+func (s *session2) advance() {
+	if s.id == "" {
+		return // its limits are not known yet
+	}
+	full := false // for bulk
+	s.queue.waiting = slices.DeleteFunc(s.queue.waiting, func(c *call) bool {
+		if c.bulk() && full || !s.fits(c) {
+			full = full || c.bulk()
+			return false
+		}
+		s.admit(c)
+		return true
+	})
+}
+
+// fits reports whether a request may be under way, too; s.mu is held.
+func (s *session2) fits(c *call) bool {
+	q := &s.queue
+	if q.requests == 0 {
+		return true
+	}
+	if q.requests >= int(min(s.info.Requests, remofile2.MaxRequests)) {
+		return false
+	}
+	most := int64(min(s.info.Bytes, remofile2.MaxBytes))
+	if c.bulk() {
+		most = min(most, window2)
+	}
+	return c.bytes == 0 || q.bytes+c.bytes <= most
+}
+
+// admit gives a request its id and lets the link send it; s.mu is held.
+func (s *session2) admit(c *call) {
+	s.lastID++
+	c.ID = s.lastID
+	s.queue.add(c)
+	switch {
+	case c.opens():
+		s.handles[c.Handle] = true
+	case c.Operation == remofile2.OpClose:
+		delete(s.handles, c.Handle)
+	}
+	close(c.admitted)
+	if s.link != nil {
+		s.link.rouse()
+		s.link.watch(s.queue.requests > 0)
+	}
+}
+
+// abandon gives up a request whose answer nobody wants any longer: if the server may have it
+// already, it is asked to end it. Nothing is waited for.
+func (s *session2) abandon(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abandonLocked(c)
+}
+
+// giveUp abandons a request, and tells whoever waits for it.
+func (s *session2) giveUp(c *call, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abandonLocked(c)
+	c.end(err)
+}
+
+func (s *session2) abandonLocked(c *call) {
+	q := &s.queue
+	c.abandoned = true
+	if c.ID == 0 {
+		q.waiting = slices.DeleteFunc(q.waiting, func(w *call) bool {
+			return w == c && c.Operation != remofile2.OpClose // the handle has to go
+		})
+		return
+	}
+	if i, found := q.find(c.ID); !found || q.underWay[i] != c {
+		return
+	}
+	if s.link != nil && c.ID <= s.link.sent {
+		s.admit(&call{
+			Request:  remofile2.Request{Operation: remofile2.OpCancel, Cancel: c.ID},
+			admitted: make(chan struct{}), abandoned: true,
+		})
+	} else if !c.kept() {
+		s.remove(func(d *call) bool { return d == c })
+	}
+}
+
+// remove takes requests from those under way that get no answer; s.mu is held.
+func (s *session2) remove(gone func(*call) bool) {
+	s.queue.remove(gone)
+	s.advance()
+}
+
+// next returns the request that a link has to send after those that it has sent, nil for
+// none. On a new link that is the first without an answer.
+func (s *session2) next(l *link2) *call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, _ := s.queue.find(l.sent + 1)
+	if s.link != l || i == len(s.queue.underWay) {
+		return nil
+	}
+	c := s.queue.underWay[i]
+	l.sent, c.sent, c.writing = c.ID, true, true
+	if c.Operation == remofile2.OpCancel { // its answer tells nothing
+		s.queue.remove(func(d *call) bool { return d == c })
+	}
+	return c
+}
+
+// written takes the payload of a request back from the link that has sent it.
+func (s *session2) written(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.writing = false
+	s.recycle(c)
+}
+
+// recycle frees the payload of a request that nobody needs any longer; s.mu is held.
+func (s *session2) recycle(c *call) {
+	if i, underWay := s.queue.find(c.ID); c.out != nil && !c.writing && (!underWay || s.queue.underWay[i] != c) {
+		s.buffers.Put(c.out)
+		c.out = nil
+	}
+}
+
+// sought returns the request that waits for this answer, or nil.
+func (s *session2) sought(id uint64) *call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i, found := s.queue.find(id); found && s.queue.underWay[i].sent {
+		return s.queue.underWay[i]
+	}
+	return nil
+}
+
+// answer ends a call with what a message says, and makes room for others. Memory is what
+// payload stands in.
+func (s *session2) answer(c *call, a remofile2.Answer, payload []byte, memory *[]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return // it has ended already
+	}
+	s.queue.remove(func(d *call) bool { return d == c })
+	s.recycle(c)
+	if c.opens() && a.Code != remofile2.CodeDone {
+		delete(s.handles, c.Handle)
+	}
+	if !c.over {
+		c.answer, c.payload, c.memory = a, payload, memory
+		c.end(nil)
+	}
+	s.advance()
+	s.link.useful = true
+	s.link.watch(s.queue.requests > 0)
+}
