@@ -78,6 +78,8 @@ func codeOf(err error) (remofile2.Code, string) {
 	switch {
 	case errors.Is(err, errStagingGone):
 		return remofile2.CodeStale, string(errStagingGone)
+	case errors.Is(err, errDisplaced):
+		return remofile2.CodeStale, string(errDisplaced)
 	case errors.Is(err, errReadOnly):
 		return remofile2.CodeReadOnly, string(errReadOnly)
 	case errors.Is(err, errThroughLink):

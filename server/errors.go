@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -55,6 +56,10 @@ var (
 	errReadOnly = failure(protocol.MessageReadOnly)
 	// errStagingGone is a part that somebody has removed from the jail.
 	errStagingGone = failure("the upload was removed from the staging area")
+	// errDisplaced is an upload whose name another one has got, as its client had lost its connection.
+	errDisplaced = failure("displaced by another upload of the name")
+	// errReserved is a name that a staged file has reserved.
+	errReserved = fmt.Errorf("reserved: %w", unix.EEXIST)
 	// errThroughLink is a removal on whose way a symbolic link lies.
 	errThroughLink = failure(protocol.MessageThroughLink)
 	// errNowhere is a link that leads out of the jail or to nothing.

@@ -43,20 +43,42 @@ func (t *task) open() error {
 // look again.
 func (t *task) openPath() (*os.File, error) {
 	const attempts = 10
+	create, exclusive := t.Flags&remofile2.OpenCreate != 0, t.Flags&remofile2.OpenExclusive != 0
 	for range attempts {
 		f, err := t.openExisting()
-		if !errors.Is(err, unix.ENOENT) || t.Flags&remofile2.OpenCreate == 0 {
+		if !errors.Is(err, unix.ENOENT) {
 			return f, err
+		}
+		if t.Flags&remofile2.OpenWrite != 0 && !exclusive {
+			if published, err := t.publishReserved(); err != nil {
+				return nil, err
+			} else if published {
+				continue
+			}
+		}
+		if !create {
+			return nil, err
 		}
 		err = t.makeName(t.Path, func(dirfd int, name string) (err error) {
 			f, err = openat(dirfd, name, t.access()|unix.O_CREAT|unix.O_EXCL, uint32(t.Mode))
 			return err
 		})
-		if !errors.Is(err, unix.EEXIST) || t.Flags&remofile2.OpenExclusive != 0 {
+		if !errors.Is(err, unix.EEXIST) || exclusive || errors.Is(err, errReserved) && t.Flags&remofile2.OpenWrite == 0 {
 			return f, err
 		}
 	}
-	return nil, inUse("its name is reserved")
+	return nil, inUse("others make and remove it all the time")
+}
+
+// publishReserved makes the file visible for which the path is reserved, if it is.
+func (t *task) publishReserved() (bool, error) {
+	dir, name := split(t.Path)
+	d, err := t.session.server.jail.open(dir)
+	if err != nil {
+		return false, err
+	}
+	defer d.close()
+	return t.session.server.uploads.publishReserved(place{d.id, name})
 }
 
 // openExisting opens a regular file, and nothing else: of another kind that could make it
@@ -97,12 +119,7 @@ func (t *task) access() int {
 }
 
 // opened returns the file of the task's handle.
-func (t *task) opened() (*os.File, error) {
-	if t.file.file == nil {
-		return nil, code(remofile2.CodeBadHandle)
-	}
-	return t.file.file, nil
-}
+func (t *task) opened() (*os.File, error) { return t.file.opened() }
 
 // closeFile is CLOSE.
 func (t *task) closeFile() error { return t.file.close(t.Flags&remofile2.CloseDiscard != 0) }
@@ -135,10 +152,11 @@ func (t *task) read() error {
 
 // write is WRITE.
 func (t *task) write() error {
-	f, err := t.opened()
+	f, done, err := t.file.changing()
 	if err != nil {
 		return err
 	}
+	defer done()
 	if err := t.file.grow(t.Offset + int64(len(t.payload))); err != nil {
 		return err
 	}
@@ -148,10 +166,11 @@ func (t *task) write() error {
 
 // appendBytes is APPEND. The server's end of the file counts, for all who append.
 func (t *task) appendBytes() error {
-	f, err := t.opened()
+	f, done, err := t.file.changing()
 	if err != nil {
 		return err
 	}
+	defer done()
 	attr, err := attrAt(int(f.Fd()), "")
 	if err != nil {
 		return err
@@ -207,10 +226,11 @@ func (t *task) seek() error {
 
 // allocate is ALLOCATE.
 func (t *task) allocate() error {
-	f, err := t.opened()
+	f, done, err := t.file.changing()
 	if err != nil {
 		return err
 	}
+	defer done()
 	var mode uint32
 	switch t.Flags {
 	case 0:
@@ -248,9 +268,6 @@ func (t *task) copyRange() error {
 	if err != nil {
 		return err
 	}
-	if t.to.file == nil {
-		return code(remofile2.CodeBadHandle)
-	}
 	length, err := t.copyLength(from)
 	if err != nil {
 		return err
@@ -259,8 +276,7 @@ func (t *task) copyRange() error {
 		if err := t.ctx.Err(); err != nil {
 			return err
 		}
-		in, out := t.Offset+t.answer.Length, t.ToOffset+t.answer.Length
-		n, err := copyBytes(from, t.to.file, in, out, min(copyPiece, length-t.answer.Length))
+		n, err := t.copyPiece(from, min(copyPiece, length-t.answer.Length))
 		if err != nil {
 			return err
 		}
@@ -272,14 +288,29 @@ func (t *task) copyRange() error {
 	return nil
 }
 
+// copyPiece copies the next bytes, as many or fewer.
+func (t *task) copyPiece(from *os.File, length int64) (int64, error) {
+	to, done, err := t.to.changing()
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	return copyBytes(from, to, t.Offset+t.answer.Length, t.ToOffset+t.answer.Length, length)
+}
+
 // copyLength returns how much there is to be copied, and checks that it may be: ranges of one
 // file must not overlap.
 func (t *task) copyLength(from *os.File) (int64, error) {
+	to, done, err := t.to.changing()
+	if err != nil {
+		return 0, err
+	}
+	defer done()
 	var source, target unix.Stat_t
 	if err := fstat(int(from.Fd()), &source); err != nil {
 		return 0, err
 	}
-	if err := fstat(int(t.to.file.Fd()), &target); err != nil {
+	if err := fstat(int(to.Fd()), &target); err != nil {
 		return 0, err
 	}
 	length := max(0, min(t.Length, source.Size-t.Offset))

@@ -18,7 +18,7 @@ type handle struct {
 
 	file    *os.File // nil where it could not be opened, or was closed
 	write   bool     // it was opened for it
-	staged  *staged  // until COMMIT
+	staged  *staged  // until COMMIT; its part is file
 	replace bool     // staged may replace a file
 	syncErr error    // of the first sync that failed: the system tells it only once
 	closed  bool
@@ -56,8 +56,7 @@ func (h *handle) close(discard bool) error {
 	h.file, h.staged = nil, nil
 	switch {
 	case staged != nil:
-		staged.close(discard)
-		return nil
+		return staged.close(discard)
 	case file != nil:
 		return file.Close()
 	default:
@@ -65,7 +64,28 @@ func (h *handle) close(discard bool) error {
 	}
 }
 
-// grow fails where the file can't have size bytes.
+// opened returns the file, to be looked at.
+func (h *handle) opened() (*os.File, error) {
+	f, done, err := h.changing()
+	if err == nil {
+		done()
+	}
+	return f, err
+}
+
+// changing returns the file, to be changed until done is called.
+func (h *handle) changing() (f *os.File, done func(), err error) {
+	switch {
+	case h.file == nil:
+		return nil, nil, code(remofile2.CodeBadHandle)
+	case h.staged == nil:
+		return h.file, func() {}, nil
+	}
+	done, err = h.staged.change()
+	return h.file, done, err
+}
+
+// grow fails where the file, which is being changed, can't have size bytes.
 func (h *handle) grow(size int64) error {
 	if err := h.server.checkGrowth(h.file, size); err != nil || h.staged == nil {
 		return err

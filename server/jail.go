@@ -292,29 +292,6 @@ func (j *jail) openFile(dir, name string) (*os.File, int64, error) {
 	return f, st.Size, nil
 }
 
-// createFile makes an empty file.
-func (j *jail) createFile(dir, name string) error {
-	d, err := j.open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	f, err := openat(d.fd(), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o666)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-func (j *jail) makeDirectory(dir, name string) error {
-	d, err := j.open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	return mkdirat(d.fd(), name, 0o777)
-}
-
 // remove removes a file, a link itself or an empty directory. Links on the way to
 // it are not followed: a client that sees a link as the directory it leads to, and
 // removes all that is in it, means the link.
@@ -335,6 +312,35 @@ func (j *jail) remove(dir, name string) error {
 	default:
 		return unlinkat(t.dir.fd(), name, 0)
 	}
+}
+
+// checkInside fails where an open directory has been removed, or moved out of the jail.
+func (j *jail) checkInside(d *directory) error {
+	var st unix.Stat_t
+	if err := fstat(d.fd(), &st); err != nil {
+		return err
+	}
+	if st.Nlink == 0 {
+		return errNoDirectory
+	}
+	at, err := openat(d.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { at.Close() }()
+	for id := d.id; id != j.top.id; {
+		up, _, upID, err := above(at)
+		if err != nil {
+			return err
+		}
+		at.Close()
+		at = up
+		if upID == id { // the system's root
+			return lostPath{errNoDirectory, remofile2.CodeForbidden}
+		}
+		id = upID
+	}
+	return nil
 }
 
 // checkNoLinks fails where a link lies on the path by which d was opened.

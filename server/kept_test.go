@@ -279,14 +279,16 @@ func TestAServerFindsWhatItKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u, err := s.uploads.stage(d, "f", &intent{part: fmt.Sprint(i / 2), mode: 0o600})
+		u, err := s.uploads.stage(t.Context(), d, "f", &intent{part: fmt.Sprint(i / 2), mode: 0o600})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := u.part.WriteString("half"); err != nil {
 			t.Fatal(err)
 		}
-		u.close(false)
+		if err := u.close(false); err != nil {
+			t.Error(err)
+		}
 	}
 	for _, s := range ended {
 		if err := s.Close(); err != nil {

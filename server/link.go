@@ -169,6 +169,17 @@ func (s *Server) establish(l *link, conn *zmtp.Conn) bool {
 	return !s.closing
 }
 
+// address implements holder.
+func (l *link) address() string { return l.peer }
+
+// alive implements holder.
+func (l *link) alive(ctx context.Context) bool {
+	l.server.mu.Lock()
+	conn := l.conn
+	l.server.mu.Unlock()
+	return conn == nil || conn.Alive(ctx)
+}
+
 // list1 enters l into the list of those that speak Remofile 1.
 func (s *Server) list1(l *link) {
 	s.mu.Lock()

@@ -47,14 +47,7 @@ func (t *task) makeName(path string, make func(dirfd int, name string) error) er
 		return err
 	}
 	defer d.close()
-	uploads := t.session.server.uploads
-	p := place{d.id, name}
-	unlock := uploads.lockToMake(p)
-	defer unlock()
-	if uploads.reserved(p) {
-		return unix.EEXIST
-	}
-	return make(d.fd(), name)
+	return t.session.server.uploads.makeName(d, name, make)
 }
 
 // lookUp opens the directory of the last name of a path. With follow, a link there is
@@ -90,10 +83,11 @@ func (t *task) stat() error {
 // set is SET.
 func (t *task) set() error {
 	if t.file != nil {
-		f, err := t.opened()
+		f, done, err := t.file.changing()
 		if err != nil {
 			return err
 		}
+		defer done()
 		return t.change(int(f.Fd()), "")
 	}
 	found, err := t.lookUp(t.Path, t.Flags&remofile2.SetFollow != 0)

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/remofile/remofile/protocol"
 )
 
@@ -32,9 +34,9 @@ func (s *session1) execute(r *protocol.Request) error {
 func (s *session1) fulfill(r *protocol.Request) (protocol.Response, error) {
 	switch r.Type {
 	case protocol.CreateFile:
-		return accepted(protocol.FileCreated), s.server.jail.createFile(r.Directory, r.Name)
+		return accepted(protocol.FileCreated), s.makeName(r, createFile)
 	case protocol.MakeDirectory:
-		return accepted(protocol.DirectoryCreated), s.server.jail.makeDirectory(r.Directory, r.Name)
+		return accepted(protocol.DirectoryCreated), s.makeName(r, makeDirectory)
 	case protocol.RemoveFile:
 		s.toDeleting()
 		defer s.toIdle()
@@ -52,6 +54,27 @@ func (s *session1) fulfill(r *protocol.Request) (protocol.Response, error) {
 		return protocol.Response{}, errBadRequest
 	}
 }
+
+// makeName makes what a request names, unless that is reserved.
+func (s *session1) makeName(r *protocol.Request, make func(dirfd int, name string) error) error {
+	d, err := s.server.jail.open(r.Directory)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return s.server.uploads.makeName(d, r.Name, make)
+}
+
+// createFile makes an empty file.
+func createFile(dirfd int, name string) error {
+	f, err := openat(dirfd, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func makeDirectory(dirfd int, name string) error { return mkdirat(dirfd, name, 0o777) }
 
 // check refuses what needs no look at the jail. Section 4.4 of the specification
 // has the rule for names; NUL is answered as the original does.

@@ -261,6 +261,22 @@ func (s *session) free() {
 	s.log.Info("session freed", "dur", time.Since(s.since))
 }
 
+// alive implements holder.
+func (s *session) alive(ctx context.Context) bool {
+	conn := s.connection()
+	if conn == nil || conn.Alive(ctx) {
+		return conn != nil
+	}
+	now := s.connection()
+	return now != nil && now != conn // it was taken over
+}
+
+func (s *session) connection() *zmtp.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn
+}
+
 // address returns the peer's.
 func (s *session) address() string {
 	s.mu.Lock()

@@ -10,22 +10,24 @@ import (
 
 // stage is STAGE.
 func (t *task) stage() error {
+	shared, reserve := t.Flags&remofile2.StageShared != 0, t.Flags&remofile2.StageReserve != 0
+	if shared && t.Part != "" {
+		return code(remofile2.CodeBadRequest)
+	}
 	d, name, err := t.destination()
 	if err != nil {
 		return err
 	}
-	uploads := t.session.server.uploads
-	reserve := t.Flags&remofile2.StageReserve != 0
-	if reserve {
-		unlock := uploads.lockToReserve(place{d.id, name})
-		defer unlock()
-	}
-	if err := t.checkFree(d, name); err != nil {
+	free := func() error { return t.checkFree(d, name) }
+	if err := free(); err != nil {
 		d.close()
 		return err
 	}
-	s, err := uploads.stage(d, name, &intent{
-		peer:   t.session.address(),
+	uploads := t.session.server.uploads
+	s, err := uploads.stage(t.ctx, d, name, &intent{
+		holder: t.session,
+		failed: func() error { return t.session.missedOn(t.file) },
+		shared: shared,
 		mode:   uint32(t.Mode),
 		part:   t.Part,
 		resume: t.Flags&remofile2.StageResume != 0,
@@ -33,12 +35,12 @@ func (t *task) stage() error {
 	if err != nil {
 		return err
 	}
-	if t.answer.Attr, err = attrAt(int(s.part.Fd()), ""); err != nil {
-		s.close(false)
-		return err
+	t.answer.Attr, err = attrAt(int(s.part.Fd()), "")
+	if err == nil && reserve {
+		err = uploads.reserve(s, free)
 	}
-	if reserve {
-		s.reserve()
+	if err != nil {
+		return errors.Join(err, s.close(false))
 	}
 	t.file.file, t.file.write, t.file.staged = s.part, true, s
 	t.file.replace = t.Flags&remofile2.StageReplace != 0
@@ -64,57 +66,70 @@ func (t *task) destination() (*directory, string, error) {
 	return found.dir, found.name, nil
 }
 
-// checkFree fails where the name is taken already, and not by a file to be replaced.
+// checkFree fails where the name is taken already, and not by a file to be replaced. What
+// is there can't be reserved.
 func (t *task) checkFree(d *directory, name string) error {
 	var st unix.Stat_t
 	err := t.session.server.jail.stat(d, name, &st)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil
-	case err == nil && (t.Flags&remofile2.StageReplace == 0 || kindOf(&st) != unix.S_IFREG):
+	case err == nil && (t.Flags&(remofile2.StageReplace|remofile2.StageReserve) != remofile2.StageReplace || kindOf(&st) != unix.S_IFREG):
 		return unix.EEXIST
 	default:
 		return err
 	}
 }
 
-// commit is COMMIT.
+// commit is COMMIT. Somebody who opened its reserved name may have published the file before.
 func (t *task) commit() error {
-	f, err := t.opened()
-	if err != nil {
-		return err
-	}
 	s := t.file.staged
 	if s == nil {
 		return code(remofile2.CodeBadHandle)
 	}
-	if err := t.session.missedOn(t.file); err != nil {
+	if err := s.failed(); err != nil {
 		return err
 	}
-	replace := t.file.replace && t.Flags&remofile2.CommitKeep == 0
-	durable := t.Flags&remofile2.CommitSync != 0
-	if err := s.prepare(replace); err != nil {
-		return err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == displaced {
+		return errDisplaced
 	}
-	if err := t.change(int(f.Fd()), ""); err != nil {
-		return err
-	}
-	if durable {
-		if err := t.file.sync(false); err != nil {
+	if s.state == hidden {
+		if err := t.publish(s); err != nil {
 			return err
 		}
-	}
-	if err := s.publish(replace); err != nil {
+	} else if err := t.finish(); err != nil {
 		return err
 	}
 	t.file.staged = nil
-	if durable {
-		err = s.dir.file.Sync()
+	defer s.dir.close()
+	if t.Flags&remofile2.CommitSync != 0 {
+		if err := s.dir.file.Sync(); err != nil {
+			return err
+		}
 	}
-	s.free()
-	if err != nil {
+	var err error
+	t.answer.Attr, err = attrAt(int(s.part.Fd()), "")
+	return err
+}
+
+// publish makes the staged file visible, with the changes that COMMIT names.
+func (t *task) publish(s *staged) error {
+	replace := t.file.replace && t.Flags&remofile2.CommitKeep == 0
+	if err := s.prepare(replace); err != nil {
 		return err
 	}
-	t.answer.Attr, err = attrAt(int(f.Fd()), "")
-	return err
+	if err := t.finish(); err != nil {
+		return err
+	}
+	return s.publish(replace)
+}
+
+// finish makes the changes that COMMIT names.
+func (t *task) finish() error {
+	if err := t.change(int(t.file.file.Fd()), ""); err != nil || t.Flags&remofile2.CommitSync == 0 {
+		return err
+	}
+	return t.file.sync(false)
 }

@@ -179,7 +179,7 @@ func TestAReservedNameIsTakenButNotThere(t *testing.T) {
 		changed{renameRequest("/f", "/r", RenameKeep), CodeExists},
 		changed{renameRequest("/f", "/r", RenameExchange), CodeNotFound},
 		changed{openRequest(1, "/r", OpenWrite|OpenCreate|OpenExclusive), CodeExists},
-		changed{openRequest(1, "/r", OpenWrite|OpenCreate), CodeInUse},
+		changed{openRequest(1, "/r", OpenRead|OpenCreate), CodeExists},
 		changed{openRequest(1, "/r", OpenRead), CodeNotFound},
 		changed{pathRequest(OpStat, "/r"), CodeNotFound},
 		changed{removeRequest("/r", 0), CodeNotFound},
@@ -289,17 +289,27 @@ func TestACommitStaysInTheJail(t *testing.T) {
 	}
 }
 
-// TestACommitFollowsNoRename: of the directory to another place in the jail.
-func TestACommitFollowsNoRename(t *testing.T) {
+// TestACommitFollowsTheDirectory when that is renamed, and not when it is removed.
+func TestACommitFollowsTheDirectory(t *testing.T) {
 	s := serve(t, Options{})
 	s.mkdir("d")
 	c := s.dial2()
+	s.mkdir("e")
 	c.want(CodeDone, stageRequest(1, "/d/f", 0))
-	c.want(CodeDone, renameRequest("/d", "/e", 0))
-	c.want(CodeNotFound, commitRequest(1, 0))
-	c.want(CodeDone, renameRequest("/e", "/d", 0))
-	c.want(CodeDone, commitRequest(1, 0))
-	if got := s.read("d/f"); got != "" {
+	c.want(CodeDone, stageRequest(2, "/d/r", StageReserve))
+	c.want(CodeDone, renameRequest("/d", "/e/d", 0))
+	s.mkdir("d")
+	c.want(CodeExists, pathRequest(OpMkdir, "/e/d/r"))
+	c.want(CodeDone, pathRequest(OpMkdir, "/d/r"))
+	c.want(CodeDone, commitRequest(1, CommitSync))
+	if got := s.read("e/d/f"); got != "" {
 		t.Errorf("the file holds %q", got)
 	}
+	c.want(CodeDone, stageRequest(3, "/e/d/g", StageReserve))
+	c.want(CodeDone, removeRequest("/e", RemoveRecursive))
+	c.want(CodeNotFound, commitRequest(2, 0))
+	c.want(CodeNotFound, commitRequest(3, 0))
+	c.want(CodeDone, pathRequest(OpMkdir, "/e"))
+	c.want(CodeDone, pathRequest(OpMkdir, "/e/d"))
+	c.want(CodeDone, pathRequest(OpMkdir, "/e/d/g"))
 }

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,20 +12,41 @@ import (
 
 // staged is a file on its way to its name: nobody sees it before the commit.
 type staged struct {
-	table *uploads
-	dir   *directory // of the destination; belongs to it
-	name  string
-	claim int64 // bytes of the staging limit that it takes
+	table  *uploads
+	holder holder
+	since  time.Time
+	shared bool         // others may be on their way to the name
+	failed func() error // of the first change that failed: it is not whole; nil for a file of Remofile 1
+	dir    *directory   // of the destination; belongs to it
+	name   string
+	part   *os.File
 
+	// mu is held for reading while the part is written to, for writing while the state
+	// changes. It guards what follows; that in the table changes only with the state.
+	mu       sync.RWMutex
+	state    stagedState
+	claim    int64 // bytes of the staging limit that it takes
 	staging  *staging
-	part     *os.File
 	partName string
 	renamed  bool // the part has left staging
 }
 
+// stagedState is what has become of a staged file. Each of the others follows upon hidden,
+// and end goes there.
+type stagedState int
+
+const (
+	hidden    stagedState = iota // in the table
+	published                    // it has its name, and goes on as any other file
+	displaced                    // by another upload, which may have resumed the part
+	closed
+)
+
 // intent is what an upload is begun with.
 type intent struct {
-	peer   string // who uploads
+	holder holder
+	failed func() error
+	shared bool
 	size   int64  // bytes that are known to come
 	mode   uint32 // of a new file, less the umask
 	part   string // by which it can be resumed; "" is not at all
@@ -31,16 +54,26 @@ type intent struct {
 }
 
 // stage begins a file for a name in dir, which belongs to it then. It is to be closed.
-func (t *uploads) stage(dir *directory, name string, how *intent) (*staged, error) {
-	s := &staged{table: t, dir: dir, name: name}
-	if err := t.claim(s.place(), how.peer); err != nil {
+func (t *uploads) stage(ctx context.Context, dir *directory, name string, how *intent) (*staged, error) {
+	s := &staged{
+		table:  t,
+		holder: how.holder,
+		since:  time.Now(),
+		shared: how.shared,
+		failed: how.failed,
+		dir:    dir,
+		name:   name,
+	}
+	if err := t.claim(ctx, s); err != nil {
 		dir.close()
 		return nil, err
 	}
+	s.mu.Lock()
 	err := s.grow(how.size)
 	if err == nil {
 		err = s.makePart(how)
 	}
+	s.mu.Unlock()
 	if err != nil {
 		s.close(false)
 		return nil, err
@@ -98,18 +131,21 @@ func (s *staged) resume(kept *keptPart) (err error) {
 	return nil
 }
 
-// reserve makes the name taken for whoever makes names; it is locked for that.
-func (s *staged) reserve() {
-	s.table.mu.Lock()
-	defer s.table.mu.Unlock()
-	c := s.table.claims[s.place()]
-	c.reserved = true
-	s.table.claims[s.place()] = c
+// change holds the state, until done is called, for a change of the part. It fails where
+// that is another upload's by now.
+func (s *staged) change() (done func(), err error) {
+	s.mu.RLock()
+	if s.state == displaced {
+		s.mu.RUnlock()
+		return nil, errDisplaced
+	}
+	return s.mu.RUnlock, nil
 }
 
-// grow takes the bytes of the staging limit that a part of size bytes needs.
+// grow takes the bytes of the staging limit that a part of size bytes needs; the state is
+// held.
 func (s *staged) grow(size int64) error {
-	if size <= s.claim {
+	if size <= s.claim || s.state != hidden {
 		return nil
 	}
 	if err := s.table.grow(size - s.claim); err != nil {
@@ -120,9 +156,9 @@ func (s *staged) grow(size int64) error {
 }
 
 // prepare is the first half of a commit, which nobody sees: the file gets the permission
-// bits of the one that it replaces.
+// bits of the one that it replaces. mu is held, as for publish.
 func (s *staged) prepare(replace bool) error {
-	if err := s.checkDirectory(); err != nil {
+	if err := s.table.jail.checkInside(s.dir); err != nil {
 		return err
 	}
 	if replace {
@@ -136,6 +172,37 @@ func (s *staged) prepare(replace bool) error {
 // publish is the second half: the complete file becomes visible under its name, in one
 // step.
 func (s *staged) publish(replace bool) error {
+	err := s.table.makeNameOf(s, s.place(), func() error { return s.rename(replace) })
+	if err == nil {
+		s.end(published, false)
+	}
+	return err
+}
+
+// publishReserved makes the file visible for which a name is reserved, as far as it has
+// come. It reports whether there was one.
+func (t *uploads) publishReserved(p place) (bool, error) {
+	s := t.reservedBy(p)
+	if s == nil {
+		return false, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != hidden {
+		return true, nil
+	}
+	err := s.failed()
+	if err == nil {
+		err = s.prepare(false)
+	}
+	if err == nil {
+		err = s.publish(false)
+	}
+	return true, err
+}
+
+// rename gives the part its name.
+func (s *staged) rename(replace bool) error {
 	var part unix.Stat_t
 	if err := fstatat(s.staging.fd(), s.partName, &part); errors.Is(err, unix.ENOENT) {
 		return errStagingGone
@@ -166,22 +233,8 @@ func (s *staged) settle() error {
 	return unix.Close(fd)
 }
 
-// checkDirectory fails where the directory that the file goes to has lost its path: it
-// may have been moved out of the jail since.
-func (s *staged) checkDirectory() error {
-	d, err := s.table.jail.open(s.dir.path)
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	if d.id != s.dir.id {
-		return errNoDirectory
-	}
-	return nil
-}
-
-// link is publish where renameat2 does not know RENAME_NOREPLACE. The part's own
-// name goes when the file is closed.
+// link is rename where renameat2 does not know RENAME_NOREPLACE. The part's own
+// name goes with the end.
 func (s *staged) link() error {
 	return linkat(s.staging.fd(), s.partName, s.dir.fd(), s.name)
 }
@@ -203,45 +256,52 @@ func (s *staged) adoptMode() error {
 	return s.part.Chmod(os.FileMode(st.Mode & 0o777))
 }
 
-// close ends it. Without a commit nothing of it stays but a part that can be resumed.
-func (s *staged) close(discard bool) {
+// displace ends it for another upload, which may resume the part. Its holder is told when
+// it uses it.
+func (s *staged) displace() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(displaced, true)
+}
+
+// close ends it and closes the part. Without a commit nothing of it stays but, unless
+// discarded, a part that can be resumed.
+func (s *staged) close(discard bool) error {
+	s.mu.Lock()
+	s.end(closed, !discard)
+	s.mu.Unlock()
+	s.dir.close()
 	if s.part == nil {
-		s.free()
+		return nil
+	}
+	return s.part.Close()
+}
+
+// end takes it out of the table; mu is held. Its part goes, unless it has its name or can
+// be resumed and is to be kept.
+func (s *staged) end(state stagedState, keep bool) {
+	if s.state != hidden {
 		return
 	}
-	resumable := !discard && s.resumable()
-	s.part.Close()
-	if resumable {
-		s.keep()
-	} else {
-		s.free()
+	s.state = state
+	if keep && s.resumable() {
+		s.table.keep(&keptPart{staging: s.staging, name: s.partName, size: s.claim, since: time.Now()})
+		s.table.free(s, 0)
+		return
 	}
-}
-
-// resumable reports whether there is a part that somebody can resume.
-func (s *staged) resumable() bool {
-	var st unix.Stat_t
-	return isKeptName(s.partName) && !s.renamed && fstat(int(s.part.Fd()), &st) == nil && st.Nlink > 0 && st.Size > 0
-}
-
-// keep gives all back but the part, its bytes and its staging directory.
-func (s *staged) keep() {
-	s.table.keep(&keptPart{staging: s.staging, name: s.partName, size: s.claim, since: time.Now()})
-	s.table.free(s.place(), 0)
-	s.dir.close()
-}
-
-// free gives back all but the part's descriptor.
-func (s *staged) free() {
-	log := s.table.jail.log
 	if s.partName != "" && !s.renamed {
 		if err := unlinkat(s.staging.fd(), s.partName, 0); err != nil {
-			log.Warn("part of an upload stays", "path", s.partName, "err", err)
+			s.table.jail.log.Warn("part of an upload stays", "path", s.partName, "err", err)
 		}
 	}
 	if s.staging != nil {
 		s.table.jail.release(s.staging)
 	}
-	s.table.free(s.place(), s.claim)
-	s.dir.close()
+	s.table.free(s, s.claim)
+}
+
+// resumable reports whether there is a part that somebody can resume.
+func (s *staged) resumable() bool {
+	var st unix.Stat_t
+	return isKeptName(s.partName) && fstat(int(s.part.Fd()), &st) == nil && st.Nlink > 0 && st.Size > 0
 }

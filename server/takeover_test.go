@@ -118,12 +118,24 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 	c := s.dial2()
 	mkdir := pathRequest(OpMkdir, "/0")
 	mkdir.ID = 10
-	c.want(CodeDone, mkdir)
-	c.want(CodeExists, Request{ID: 11, Operation: OpMkdir, Path: "/0"})
-	for id := range uint64(MaxAnswers - 1) {
-		c.want(CodeNotFound, Request{ID: 20 + id, Operation: OpRemove, Path: "/missing"})
+	kept := func() bool { // the answers: that is after they were sent
+		sess := s.sessions[c.attach.Session]
+		sess.mu.Lock()
+		defer sess.mu.Unlock()
+		return len(sess.underWay) == 0
 	}
-	c.want(CodeExists, Request{ID: 11, Operation: OpMkdir, Path: "/0"})
+	c.want(CodeDone, mkdir)
+	await(t, "the first answer to be kept", kept)
+	const again = 20 + MaxAnswers/2
+	for id := uint64(20); id < 20+MaxAnswers; id++ {
+		if id == again {
+			c.want(CodeExists, Request{ID: id, Operation: OpMkdir, Path: "/0"})
+		} else {
+			c.want(CodeNotFound, Request{ID: id, Operation: OpRemove, Path: "/missing"})
+		}
+	}
+	await(t, "the last answer to be kept", kept)
+	c.want(CodeExists, Request{ID: again, Operation: OpMkdir, Path: "/0"})
 	c.want(CodeOutcomeUnknown, mkdir)
 	c.want(CodeOutcomeUnknown, Request{ID: 12, Operation: OpMkdir, Path: "/never"})
 	c.want(CodeDone, Request{ID: 12, Operation: OpStat, Path: "/0"})

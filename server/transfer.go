@@ -20,7 +20,7 @@ func (s *session1) uploadFile(r *protocol.Request) error {
 	if !s.allowsChunkSize(r.ChunkSize) {
 		return refusal(protocol.IncorrectChunkSize)
 	}
-	u, err := s.server.uploads.start(r, s.peer)
+	u, err := s.server.uploads.start(s.life, r, s.link)
 	if err != nil {
 		return transferError(err)
 	}

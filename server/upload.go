@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -18,12 +19,12 @@ type upload struct {
 }
 
 // start begins an upload, whose sizes the caller has checked. It is to be closed.
-func (t *uploads) start(r *protocol.Request, peer string) (*upload, error) {
+func (t *uploads) start(ctx context.Context, r *protocol.Request, who holder) (*upload, error) {
 	dir, name, err := t.jail.destination(r)
 	if err != nil {
 		return nil, err
 	}
-	s, err := t.stage(dir, name, &intent{peer: peer, size: r.Size, mode: 0o666})
+	s, err := t.stage(ctx, dir, name, &intent{holder: who, size: r.Size, mode: 0o666})
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +61,11 @@ func (u *upload) complete() bool { return u.received == u.size }
 
 // write appends a chunk to the part.
 func (u *upload) write(chunk []byte) error {
+	done, err := u.change()
+	if err != nil {
+		return err
+	}
+	defer done()
 	n, err := u.part.Write(chunk)
 	u.received += int64(n)
 	return err
@@ -67,6 +73,11 @@ func (u *upload) write(chunk []byte) error {
 
 // commit makes the complete file visible under its name.
 func (u *upload) commit() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.state == displaced {
+		return errDisplaced
+	}
 	if err := u.prepare(u.replace); err != nil {
 		return err
 	}

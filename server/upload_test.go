@@ -154,7 +154,7 @@ func TestCommitByLink(t *testing.T) {
 	s := serve(t, Options{})
 	start := func(name string) *upload {
 		r := protocol.Request{Name: name, Directory: "/", Size: 3, ChunkSize: 512}
-		u, err := s.uploads.start(&r, "a test")
+		u, err := s.uploads.start(t.Context(), &r, s.session(t).link)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,30 +1,31 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/remofile/remofile/protocol/remofile2"
 )
 
-// uploads is the table of the uploads under way, of which no two have the same
-// destination, and of the parts that can be resumed. Together they do not exceed the
-// staging limit.
+// uploads is the table of the uploads under way and of the parts that can be resumed.
+// Together they do not exceed the staging limit.
 type uploads struct {
 	jail  *jail
 	limit int64 // bytes; 0 is none
 	seed  maphash.Seed
 
 	// names are held for reading while a name is made, for writing while one is reserved:
-	// which of them depends on the place. Taken before mu.
+	// which of them depends on the place. Taken before mu, after staged.mu.
 	names [64]sync.RWMutex
 
-	mu     sync.Mutex // guards what follows
-	claims map[place]claim
-	staged int64 // bytes: in Remofile 1 as declared, in Remofile 2 as they come; kept ones, too
-	kept   map[partID]*keptPart
+	mu       sync.Mutex        // guards what follows
+	claims   map[place]*staged // one at a time for a place; those that share it are not here
+	reserved map[place]*staged // for whoever makes names, these are taken
+	staged   int64             // bytes: in Remofile 1 as declared, in Remofile 2 as they come; kept ones, too
+	kept     map[partID]*keptPart
 }
 
 // place is the destination of an upload. Its directory is open all the time, so
@@ -34,29 +35,126 @@ type place struct {
 	name      string
 }
 
-// claim tells who uploads to a place.
-type claim struct {
-	peer     string
-	since    time.Time
-	reserved bool // for whoever makes names, this one is taken
+// holder is who uploads: a link in Remofile 1, a session in Remofile 2.
+type holder interface {
+	address() string
+	// alive reports whether it has a connection. One that may be dead is tried until ctx
+	// ends.
+	alive(ctx context.Context) bool
 }
 
 func newUploads(j *jail, limit int64) *uploads {
-	return &uploads{jail: j, limit: limit, seed: maphash.MakeSeed(), claims: make(map[place]claim),
-		kept: make(map[partID]*keptPart)}
+	return &uploads{
+		jail:     j,
+		limit:    limit,
+		seed:     maphash.MakeSeed(),
+		claims:   make(map[place]*staged),
+		reserved: make(map[place]*staged),
+		kept:     make(map[partID]*keptPart),
+	}
 }
 
-// claim enters an upload to a place into the table.
-func (t *uploads) claim(p place, peer string) error {
+// claim enters an upload into the table. Another one to its place is displaced where its
+// holder has lost its connection: that a session is kept then is for its open files and
+// reserved names.
+func (t *uploads) claim(ctx context.Context, s *staged) error {
+	for {
+		other, err := t.tryClaim(s)
+		if other == nil || err != nil {
+			return err
+		}
+		if other.holder == s.holder || isAlive(ctx, other.holder) {
+			return inUse(fmt.Sprintf("in use by %s, which uploads it since %s", other.holder.address(),
+				other.since.Format(time.DateTime)))
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		other.displace()
+	}
+}
+
+func isAlive(ctx context.Context, h holder) bool {
+	ctx, cancel := context.WithTimeout(ctx, remofile2.SignTime)
+	defer cancel()
+	return h.alive(ctx)
+}
+
+// tryClaim is claim where no other upload is in the way.
+func (t *uploads) tryClaim(s *staged) (other *staged, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c, ok := t.claims[p]; ok && c.reserved {
-		return unix.EEXIST
-	} else if ok {
-		return inUse(fmt.Sprintf("in use by %s, which uploads it since %s", c.peer, c.since.Format(time.DateTime)))
+	p := s.place()
+	if t.reserved[p] != nil {
+		return nil, errReserved
 	}
-	t.claims[p] = claim{peer: peer, since: time.Now()}
+	if s.shared {
+		return nil, nil
+	}
+	if other = t.claims[p]; other == nil {
+		t.claims[p] = s
+	}
+	return other, nil
+}
+
+// free takes an upload out of the table, with so many bytes.
+func (t *uploads) free(s *staged, size int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := s.place()
+	if t.claims[p] == s {
+		delete(t.claims, p)
+	}
+	if t.reserved[p] == s {
+		delete(t.reserved, p)
+	}
+	t.staged -= size
+}
+
+// makeName makes a name in d by a call of make, unless it is reserved.
+func (t *uploads) makeName(d *directory, name string, make func(dirfd int, name string) error) error {
+	return t.makeNameOf(nil, place{d.id, name}, func() error { return make(d.fd(), name) })
+}
+
+// makeNameOf is makeName for an upload, which may have reserved the name itself.
+func (t *uploads) makeNameOf(s *staged, p place, make func() error) error {
+	lock := t.lockOf(p)
+	lock.RLock()
+	defer lock.RUnlock()
+	if r := t.reservedBy(p); r != nil && r != s {
+		return errReserved
+	}
+	return make()
+}
+
+// reserve makes the name of an upload taken for whoever makes names; free tells whether it
+// is so far.
+func (t *uploads) reserve(s *staged, free func() error) error {
+	p := s.place()
+	lock := t.lockOf(p)
+	lock.Lock()
+	defer lock.Unlock()
+	if err := free(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reserved[p] != nil {
+		return errReserved
+	}
+	t.reserved[p] = s
 	return nil
+}
+
+func (t *uploads) lockOf(p place) *sync.RWMutex {
+	return &t.names[maphash.Comparable(t.seed, p)%uint64(len(t.names))]
+}
+
+// reservedBy returns the upload for which a place is reserved, or nil.
+func (t *uploads) reservedBy(p place) *staged {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reserved[p]
 }
 
 // grow takes so many bytes of the staging limit. Kept parts make room.
@@ -90,38 +188,6 @@ func (t *uploads) tryGrow(size int64) (oldest *keptPart, fits bool) {
 		return nil, false // no part has to go in vain
 	}
 	return t.forgetOldest(), false
-}
-
-// lockToMake is called before a name is made, lockToReserve before one is reserved, unlock
-// afterwards.
-func (t *uploads) lockToMake(p place) (unlock func()) {
-	lock := t.lockOf(p)
-	lock.RLock()
-	return lock.RUnlock
-}
-
-func (t *uploads) lockToReserve(p place) (unlock func()) {
-	lock := t.lockOf(p)
-	lock.Lock()
-	return lock.Unlock
-}
-
-func (t *uploads) lockOf(p place) *sync.RWMutex {
-	return &t.names[maphash.Comparable(t.seed, p)%uint64(len(t.names))]
-}
-
-// reserved reports whether a staged file has reserved a place.
-func (t *uploads) reserved(p place) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.claims[p].reserved
-}
-
-func (t *uploads) free(p place, size int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.claims, p)
-	t.staged -= size
 }
 
 // total returns the bytes of all uploads.

@@ -142,10 +142,13 @@
 //	           32 FOLLOW
 //	STAGE       1 REPLACE     may replace a file at COMMIT, whose mode it gets unless COMMIT names one
 //	            2 RESERVE     until COMMIT the name is EXISTS for whoever would create it, NOT_FOUND
-//	                          for whoever looks it up; without it the name is not touched before
+//	                          for whoever looks it up; without it the name is not touched before.
+//	                          Fails with EXISTS where there is something
 //	            4 RESUME      goes on with the part of that name, if there is one
 //	            8 READ        it can be read, too
 //	           16 FOLLOW      a symbolic link to a file stays one: that file is replaced
+//	           32 SHARED      others may be staged for the name, too, and the last COMMIT counts;
+//	                          not with a part
 //	COMMIT      1 SYNC        on stable storage before the answer, the directory's entry too
 //	            2 KEEP        fails with EXISTS where the name has been taken since, even with REPLACE
 //	CLOSE       1 DISCARD     the part of a staged file is not kept
@@ -176,8 +179,24 @@
 // A file that is uploaded is staged: written where nobody sees it, and COMMIT makes it appear under
 // its name, whole, in one step. Where a request that should have changed it has failed, COMMIT
 // fails with the same code: it may have been sent before that was known. After COMMIT its handle
-// goes on as any other. A second STAGE of a name without RESERVE is IN_USE as long as the first is
-// under way. Whoever opens a reserved name for writing has it published first.
+// goes on as any other. The file follows its directory where that is renamed; where it is removed,
+// COMMIT is NOT_FOUND.
+//
+// A second STAGE of a name is IN_USE as long as the first is under way, unless one of them is
+// SHARED. But a session without a connection makes way for others: its handle is STALE then, and
+// its part can be resumed. A connection that may have ended is tried with a PING before: see
+// "Limits".
+//
+// A reserved name is not yet an entry of its directory, which can be removed, but it is taken for
+// all that would make it one: MKDIR, LINK, SYMLINK, RENAME, OPEN with CREATE, COMMIT of another
+// file, and the requests of Remofile 1. The session that has reserved it is no exception: it knows
+// the file by its handle. What a process of the server's machine makes there in spite of that is
+// found by all; COMMIT then is EXISTS, or with REPLACE replaces it.
+//
+// OPEN with WRITE and without EXCLUSIVE publishes a reserved name first, of whatever session: the
+// file appears as far as it has come, and its handle goes on as after COMMIT. COMMIT still is to
+// come: it makes its changes and fails where a change of the file has failed. Where one has failed
+// before, OPEN fails with its code instead, and publishes nothing.
 //
 // What CLOSE without DISCARD, or the end of the session or of the server's process, leaves of a
 // staged file with a part name is kept for a day, unless it is empty; for less where others need
@@ -227,6 +246,7 @@
 //	removal depth  256         of directories in one another; a deeper tree is NAME_TOO_LONG
 //	kept parts     1024        of staged files; for one more, the oldest goes
 //	keep time      24 h        of a part, and an hour more at most
+//	sign of life   2 s         that the server waits for it, before a name is IN_USE
 //	grace          60 s        by default, in which a session without a connection is kept
 //	sessions       1024        for one more, the session goes that has been without a connection for longest
 //

@@ -54,6 +54,7 @@ var goldenRequests = map[string]Request{
 	"SPACE":                         {ID: 18, Operation: OpSpace, Path: "/"},
 	"OPEN":                          {ID: 19, Operation: OpOpen, Handle: 3, Path: "/a", Flags: OpenRead | OpenWrite | OpenCreate | OpenExclusive | OpenTruncate | OpenFollow, Mode: 0o640},
 	"STAGE":                         {ID: 20, Operation: OpStage, Handle: 3, Path: "/a", Flags: StageReplace | StageReserve | StageResume, Mode: 0o640, Part: "part-1"},
+	"STAGE, shared":                 {ID: 36, Operation: OpStage, Handle: 3, Path: "/a", Flags: StageReplace | StageShared, Mode: 0o640},
 	"COMMIT":                        {ID: 21, Operation: OpCommit, Handle: 3, Flags: CommitSync | CommitKeep, Changes: Changes{Modified: new(goldenTime)}},
 	"CLOSE":                         {ID: 22, Operation: OpClose, Handle: 3, Flags: CloseDiscard},
 	"READ":                          {ID: 23, Operation: OpRead, Handle: 3, Offset: 1 << 32, Length: 1 << 20},

@@ -35,6 +35,9 @@ const (
 	// MaxKept is how many parts a server keeps to be resumed, KeepTime for how long.
 	MaxKept  = 1024
 	KeepTime = 24 * time.Hour
+	// SignTime is how long the server waits for a sign of life of the holder of a name,
+	// before it tells another that this is in use.
+	SignTime = 2 * time.Second
 	// DefaultGrace is how long a session is kept without a connection.
 	DefaultGrace = time.Minute
 )

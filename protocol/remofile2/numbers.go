@@ -125,6 +125,7 @@ const (
 	StageResume  Flags = 4
 	StageRead    Flags = 8
 	StageFollow  Flags = 16
+	StageShared  Flags = 32
 
 	CommitSync Flags = 1
 	CommitKeep Flags = 2

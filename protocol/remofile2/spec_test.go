@@ -347,6 +347,7 @@ func TestSpecificationNamesEveryLimitOfSessions(t *testing.T) {
 		"removal depth": {count(MaxRemovalDepth)},
 		"kept parts":    {count(MaxKept)},
 		"keep time":     {fmt.Sprintf("%.0f h", KeepTime.Hours())},
+		"sign of life":  {fmt.Sprintf("%.0f s", SignTime.Seconds())},
 		"grace":         {fmt.Sprintf("%.0f s", DefaultGrace.Seconds())},
 		"sessions":      {count(protocol.MaxSessions)},
 	}

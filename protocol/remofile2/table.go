@@ -49,7 +49,7 @@ var operations = [...]operation{
 	OpReadlink: {"READLINK", arguments{argPath}, results{resTarget}, 0, noPayload, repeatable},
 	OpSpace:    {"SPACE", arguments{argPath}, results{resTotal, resFree, resAvailable, resFiles, resFreeFiles}, 0, noPayload, repeatable},
 	OpOpen:     {"OPEN", arguments{argHandle, argPath, argFlags, argMode}, results{resAttr}, OpenRead | OpenWrite | OpenCreate | OpenExclusive | OpenTruncate | OpenFollow, noPayload, once},
-	OpStage:    {"STAGE", arguments{argHandle, argPath, argFlags, argMode, argPart}, results{resAttr}, StageReplace | StageReserve | StageResume | StageRead | StageFollow, noPayload, once},
+	OpStage:    {"STAGE", arguments{argHandle, argPath, argFlags, argMode, argPart}, results{resAttr}, StageReplace | StageReserve | StageResume | StageRead | StageFollow | StageShared, noPayload, once},
 	OpCommit:   {"COMMIT", arguments{argHandle, argFlags, argChanges}, results{resAttr}, CommitSync | CommitKeep, noPayload, once},
 	OpClose:    {"CLOSE", arguments{argHandle, argFlags}, nil, CloseDiscard, noPayload, once},
 	OpRead:     {"READ", arguments{argHandle, argOffset, argLength}, nil, 0, inAnswer, repeatable},

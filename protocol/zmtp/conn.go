@@ -49,6 +49,7 @@ type Conn struct {
 	header [9]byte
 	in     []byte   // the message that ReadMessage returned
 	frames [][]byte // its frames
+	pulse  pulse
 
 	wmu sync.Mutex // guards out, and the order of what is written
 	out []byte
@@ -62,7 +63,11 @@ func (c *Conn) PeerVersion() int { return c.peerVersion }
 func (c *Conn) RemoteAddr() net.Addr { return c.link.RemoteAddr() }
 
 // Close closes the connection; blocked calls return.
-func (c *Conn) Close() error { return c.link.Close() }
+func (c *Conn) Close() error {
+	err := c.link.Close()
+	c.pulse.close()
+	return err
+}
 
 // Interrupt makes ReadMessage return ErrInterrupted, now or when it is called
 // next, unless it has its message already. Messages can still be written.
@@ -76,7 +81,12 @@ func (c *Conn) SetReadTimeout(d time.Duration) { c.link.setReadTimeout(d) }
 // ReadMessage returns the frames of the next message. They are valid until the
 // next call. PING is answered and other commands are ignored in passing. The
 // error is io.EOF where the peer closed the connection between two messages.
-func (c *Conn) ReadMessage() ([][]byte, error) {
+func (c *Conn) ReadMessage() (frames [][]byte, err error) {
+	defer func() {
+		if err != nil {
+			c.pulse.end()
+		}
+	}()
 	if cap(c.in) > keepBuffer {
 		c.in = nil
 	}
@@ -201,8 +211,11 @@ func (c *Conn) handleCommand(flags byte, size uint64) error {
 	if err != nil {
 		return err
 	}
-	if name == zmq4.CmdPing && len(body) >= 2 && len(body) <= 2+16 {
+	switch {
+	case name == zmq4.CmdPing && len(body) >= 2 && len(body) <= 2+16:
 		return c.writeCommand(zmq4.CmdPong, body[2:])
+	case name == zmq4.CmdPong:
+		c.pulse.beat()
 	}
 	return nil
 }

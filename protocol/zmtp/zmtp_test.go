@@ -246,6 +246,32 @@ func TestPingIsAnsweredWithItsContext(t *testing.T) {
 	})
 }
 
+// TestAliveUntilTheEnd: a PONG is waited for, and the end of the connection.
+func TestAliveUntilTheEnd(t *testing.T) {
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		c, s := pair(t, client, server)
+		go s.ReadMessage()
+		silent, cancel := context.WithCancel(t.Context())
+		cancel()
+		if !s.Alive(silent) {
+			t.Error("a silent connection has ended")
+		}
+		go c.ReadMessage()
+		if !s.Alive(t.Context()) {
+			t.Error("an answering connection has ended")
+		}
+		c, s = pair(t, client, server)
+		go s.ReadMessage()
+		go c.Close()
+		for s.Alive(silent) {
+			time.Sleep(time.Millisecond)
+		}
+		if s.Alive(t.Context()) {
+			t.Error("it goes on after its end")
+		}
+	})
+}
+
 func TestEndOfTheConnectionIsEOF(t *testing.T) {
 	bothWays(t, func(t *testing.T, client, server *Config) {
 		c, s := pair(t, client, server)

@@ -40,6 +40,7 @@ MESSAGES = {
     "request SPACE": [18, 14, b"/"],
     "request OPEN": [19, 15, 3, b"/a", 63, 0o640],
     "request STAGE": [20, 16, 3, b"/a", 7, 0o640, b"part-1"],
+    "request STAGE, shared": [36, 16, 3, b"/a", 33, 0o640, b""],
     "request COMMIT": [21, 17, 3, 3, {3: NOW}],
     "request CLOSE": [22, 18, 3, 1],
     "request READ": [23, 19, 3, 1 << 32, 1 << 20],
