@@ -120,9 +120,9 @@ func randomStep(r *rand.Rand) step {
 // TestAFileIsLikeOneOfTheSystem does the same with a remote file and a local one, at random.
 func TestAFileIsLikeOneOfTheSystem(t *testing.T) {
 	c, jail := client(t)
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
 	for i, flag := range []int{os.O_RDWR | os.O_CREATE, os.O_RDWR, os.O_RDWR | os.O_APPEND, os.O_RDONLY, os.O_WRONLY | os.O_TRUNC} {
-		seed := rand.Uint64()
-		r := rand.New(rand.NewPCG(seed, 0))
 		local := filepath.Join(jail, "local")
 		want, err := os.OpenFile(local, flag, 0o640)
 		if err != nil {
@@ -132,23 +132,23 @@ func TestAFileIsLikeOneOfTheSystem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const steps = 200
-		for n := range steps {
+		for n := range 200 {
 			s := randomStep(r)
 			if flag&os.O_APPEND != 0 && strings.HasPrefix(s.name, "WriteAt") {
 				continue // both refuse it
-			}
-			if n == steps-1 {
-				s = step{"Close", func(f plainFile) string { return outcome(0, f.Close(), nil) }}
 			}
 			if g, w := s.do(got), s.do(want); g != w {
 				t.Fatalf("seed %d, flags %#x, step %d, %s: %.100s, want %.100s", seed, flag, n, s.name, g, w)
 			}
 		}
+		s := func(f plainFile) string { return outcome(0, f.Close(), nil) }
+		if g, w := s(got), s(want); g != w {
+			t.Fatalf("seed %d, flags %#x, Close: %s, want %s", seed, flag, g, w)
+		}
 		a, errA := os.ReadFile(local)
 		b, errB := os.ReadFile(filepath.Join(jail, "remote"))
 		if errA != nil || errB != nil || !bytes.Equal(a, b) {
-			t.Fatalf("seed %d, round %d: the files are not the same; errors %v, %v", seed, i, errA, errB)
+			t.Fatalf("seed %d, round %d: the files of %d and %d bytes are not the same; errors %v, %v", seed, i, len(a), len(b), errA, errB)
 		}
 	}
 }
@@ -282,18 +282,19 @@ func TestAFailedWriteStaysFailed(t *testing.T) {
 	if err := f.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	f.Write([]byte("too much")) // may be told of the failure at once, or not
-	for name, do := range map[string]func() error{
-		"Sync":  f.Sync,
-		"Flush": func() error { return f.Flush(t.Context()) },
-		"WriteAt": func() error {
-			_, err := f.WriteAt([]byte("fits"), 0)
-			return err
-		},
-	} {
-		if err := do(); !errors.Is(err, remote.TooLarge) {
-			t.Errorf("%s: error %v, want %v", name, err, remote.TooLarge)
+	if _, err := f.Write([]byte("too much")); err != nil {
+		t.Fatalf("it was waited for: %v", err)
+	}
+	for range 2 {
+		if err := f.Sync(); !errors.Is(err, remote.TooLarge) {
+			t.Errorf("Sync: error %v, want %v", err, remote.TooLarge)
 		}
+	}
+	if err := f.Flush(t.Context()); !errors.Is(err, remote.TooLarge) {
+		t.Errorf("Flush: error %v, want %v", err, remote.TooLarge)
+	}
+	if _, err := f.WriteAt([]byte("fits"), 0); !errors.Is(err, remote.TooLarge) {
+		t.Errorf("WriteAt: error %v, want %v", err, remote.TooLarge)
 	}
 	if n, err := f.ReadAt(make([]byte, 8), 0); n != 8 || err != nil {
 		t.Errorf("ReadAt: %d bytes, error %v", n, err)

@@ -27,8 +27,13 @@ type Client struct {
 type backend interface {
 	foreign() bool
 	validName(name string) bool
-	list(ctx context.Context, dir string) ([]Entry, error)
+	// readDir returns entries behind the name after, in any order, and next to go on with,
+	// "" at the end. Symbolic links are not followed: that does follow, where they lead to a
+	// file or a directory. most is a hint, in bytes of the protocol.
+	readDir(ctx context.Context, dir, after string, most int64) (page []Entry, next string, err error)
+	follow(ctx context.Context, dir string, entries []Entry) error
 	stat(ctx context.Context, p string) (Entry, error)
+	lstat(ctx context.Context, p string) (Entry, error)
 	status(ctx context.Context) (*Status, error)
 	createFile(ctx context.Context, p string) error
 	makeDirectory(ctx context.Context, p string) error

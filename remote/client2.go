@@ -127,46 +127,35 @@ func again[T any](ctx context.Context, c *client2, repeatable bool, fn func(*ses
 	}
 }
 
-func (c *client2) list(ctx context.Context, dir string) ([]Entry, error) {
-	const page = 512 << 10 // bytes
-	var entries []Entry
-	r := remofile2.Request{Operation: remofile2.OpList, Path: dir, Length: page}
-	for {
-		a, err := c.ask(ctx, &r)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range a.Entries {
-			entries = append(entries, entryOf(e.Name, &e.Attr))
-		}
-		if err := c.follow(ctx, dir, a.Entries, entries[len(entries)-len(a.Entries):]); err != nil {
-			return nil, err
-		}
-		if a.Cursor == "" {
-			return entries, nil
-		}
-		if a.Cursor <= r.Cursor {
-			return nil, corrupted(errors.New("a listing that does not end"))
-		}
-		r.Cursor = a.Cursor
+func (c *client2) readDir(ctx context.Context, dir, after string, most int64) (page []Entry, next string, err error) {
+	a, err := c.ask(ctx, &remofile2.Request{Operation: remofile2.OpList, Path: dir, Cursor: after, Length: most})
+	if err == nil && a.Cursor != "" && a.Cursor <= after {
+		err = corrupted(errors.New("a listing that does not end"))
 	}
+	if err != nil {
+		return nil, "", err
+	}
+	page = make([]Entry, len(a.Entries))
+	for i, e := range a.Entries {
+		page[i] = entryOf(e.Name, &e.Attr)
+	}
+	return page, a.Cursor, nil
 }
 
 func entryOf(name string, a *remofile2.Attr) Entry {
 	return Entry{Name: name, Link: a.Kind == remofile2.KindSymlink, Attr: attrOf(a)}
 }
 
-// follow replaces the entries of symbolic links by what they lead to. Those that lead
-// nowhere stay files of 0 bytes.
-func (c *client2) follow(ctx context.Context, dir string, listed []remofile2.Entry, entries []Entry) error {
+func (c *client2) follow(ctx context.Context, dir string, entries []Entry) error {
 	s, err := c.session(ctx)
 	if err != nil {
 		return err
 	}
 	var calls []*call
-	var indices []int
-	for i, e := range listed {
-		if e.Attr.Kind != remofile2.KindSymlink {
+	var links []*Entry
+	for i := range entries {
+		e := &entries[i]
+		if !e.Link {
 			continue
 		}
 		r := remofile2.Request{Operation: remofile2.OpStat, Path: path.Join(dir, e.Name), Flags: remofile2.StatFollow}
@@ -174,18 +163,17 @@ func (c *client2) follow(ctx context.Context, dir string, listed []remofile2.Ent
 		if err != nil {
 			return err
 		}
-		calls, indices = append(calls, stat), append(indices, i)
+		calls, links = append(calls, stat), append(links, e)
 	}
-	for n, stat := range calls {
+	for i, stat := range calls {
 		a, err := s.wait(ctx, stat)
 		if err != nil && (!s.alive() || ctx.Err() != nil) {
 			return err
 		}
-		e := &entries[indices[n]]
 		if err == nil && a.Attr.Kind <= remofile2.KindDirectory {
-			e.Attr = attrOf(&a.Attr)
+			links[i].Attr = attrOf(&a.Attr)
 		} else {
-			e.Size = 0
+			links[i].Size = 0
 		}
 	}
 	return nil

@@ -18,6 +18,9 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 // WriteAtContext is WriteAt, which ends with ctx: then a part may have been written.
 func (f *File) WriteAtContext(ctx context.Context, p []byte, off int64) (int, error) {
 	err := checkRange(off, int64(len(p)))
+	if err == nil {
+		err = f.checkWritable()
+	}
 	if err == nil && f.appends {
 		err = errors.New("WriteAt does not go with O_APPEND")
 	}
@@ -26,6 +29,13 @@ func (f *File) WriteAtContext(ctx context.Context, p []byte, off int64) (int, er
 		n, err = f.writeAt(ctx, p, off)
 	}
 	return n, f.failure("write", err)
+}
+
+func (f *File) checkWritable() error {
+	if !f.changes {
+		return &Error{Code: BadHandle}
+	}
+	return nil
 }
 
 func (f *File) writeAt(ctx context.Context, p []byte, off int64) (n int, err error) {
@@ -42,9 +52,6 @@ func (f *File) writeAt(ctx context.Context, p []byte, off int64) (n int, err err
 
 // write sends a piece as soon as there is room for it.
 func (f *File) write(ctx context.Context, r *remofile2.Request, piece []byte) (*call, error) {
-	if !f.changes {
-		return nil, &Error{Code: BadHandle}
-	}
 	if err := f.settle(ctx, window2-int64(len(piece))); err != nil {
 		return nil, err
 	}
@@ -70,16 +77,21 @@ func (f *File) Write(p []byte) (n int, err error) {
 		return 0, f.failure("write", err)
 	}
 	defer func() { <-f.turn }()
-	switch {
-	case f.appends:
+	if err = f.checkWritable(); err == nil && f.appends {
 		n, err = f.appendPieces(ctx, p)
-	case checkRange(f.position, int64(len(p))) != nil:
-		err = checkRange(f.position, int64(len(p)))
-	default:
-		n, err = f.writeAt(ctx, p, f.position)
-		f.position += int64(n)
+	} else if err == nil {
+		n, err = f.writePosition(ctx, p)
 	}
 	return n, f.failure("write", err)
+}
+
+func (f *File) writePosition(ctx context.Context, p []byte) (n int, err error) {
+	if err := checkRange(f.position, int64(len(p))); err != nil {
+		return 0, err
+	}
+	n, err = f.writeAt(ctx, p, f.position)
+	f.position += int64(n)
+	return n, err
 }
 
 func (f *File) appendPieces(ctx context.Context, p []byte) (n int, err error) {
@@ -103,7 +115,11 @@ func (f *File) ReadFrom(r io.Reader) (written int64, err error) {
 // Append writes p, which must fit into one request (1 MiB), at the end of the file, the server deciding
 // where that is, and returns the offset.
 func (f *File) Append(ctx context.Context, p []byte) (off int64, err error) {
-	c, err := f.write(ctx, &remofile2.Request{Operation: remofile2.OpAppend}, p)
+	err = f.checkWritable()
+	var c *call
+	if err == nil {
+		c, err = f.write(ctx, &remofile2.Request{Operation: remofile2.OpAppend}, p)
+	}
 	if err == nil {
 		err = f.session.await(ctx, c)
 	}
@@ -183,17 +199,22 @@ func (f *File) SyncContext(ctx context.Context, dataOnly bool) error {
 	if dataOnly {
 		r.Flags = remofile2.SyncData
 	}
-	c, err := f.begin(ctx, &r, nil)
-	if failed := f.settle(ctx, 0); failed != nil {
-		if err == nil {
-			f.session.drop(c)
-		}
-		return f.failure("sync", failed)
-	}
-	if err == nil {
-		_, err = f.session.wait(ctx, c)
-	}
+	_, err := f.behindWrites(ctx, &r)
 	return f.failure("sync", err)
+}
+
+// behindWrites sends a request that means all that was written, and returns its answer if
+// all of that is on the server.
+func (f *File) behindWrites(ctx context.Context, r *remofile2.Request) (*remofile2.Answer, error) {
+	c, err := f.begin(ctx, r, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.settle(ctx, 0); err != nil {
+		f.session.drop(c)
+		return nil, err
+	}
+	return f.session.wait(ctx, c)
 }
 
 // Truncate changes the size of the file.

@@ -15,17 +15,44 @@ type Entry struct {
 	Attr
 }
 
-// List returns the entries of a directory, sorted by name. It fails with NotFound
-// or NotDirectory.
-func (c *Client) List(ctx context.Context, dir string) ([]Entry, error) {
-	const op = "list"
+// longPage is how much of a listing is asked for at a time, in bytes.
+const longPage = 512 << 10
+
+// List returns the entries of a directory, sorted by name. Symbolic links have the attributes of what
+// they lead to. It fails with NotFound or NotDirectory.
+func (c *Client) List(ctx context.Context, dir string) (entries []Entry, err error) {
+	for next, more := "", true; more; more = next != "" {
+		var page []Entry
+		if page, next, err = c.page(ctx, dir, next, longPage, true); err != nil {
+			return nil, err
+		}
+		entries = append(entries, page...)
+	}
+	return entries, nil
+}
+
+// ReadDir returns entries of a directory behind the name after, sorted by name, as many as
+// one answer holds, and the name behind which there are more, or "". An entry that is there
+// all the time is told once, whatever comes and goes between the calls. Symbolic links are not
+// followed.
+func (c *Client) ReadDir(ctx context.Context, dir, after string) (entries []Entry, next string, err error) {
+	return c.page(ctx, dir, after, longPage, false)
+}
+
+// page returns some bytes of a listing, sorted.
+func (c *Client) page(ctx context.Context, dir, after string, most int64, follow bool) (entries []Entry, next string, err error) {
 	cleaned, err := clean(dir)
-	var entries []Entry
 	if err == nil {
-		entries, err = c.list(ctx, cleaned)
+		entries, next, err = c.readDir(ctx, cleaned, after, most)
+	}
+	if err == nil && follow {
+		err = c.follow(ctx, cleaned, entries)
+	}
+	if err != nil {
+		return nil, "", c.failure("list", dir, err)
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
-	return entries, c.failure(op, dir, err)
+	return entries, next, nil
 }
 
 // Stat returns the entry of one path. With a server that knows Remofile 1 only, what does

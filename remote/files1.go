@@ -10,6 +10,14 @@ import (
 	"github.com/remofile/remofile/protocol"
 )
 
+// readDir: Remofile 1 knows no pages, and shows no links.
+func (c *client1) readDir(ctx context.Context, dir, after string, _ int64) ([]Entry, string, error) {
+	entries, err := c.list(ctx, dir)
+	return slices.DeleteFunc(entries, func(e Entry) bool { return e.Name <= after }), "", err
+}
+
+func (c *client1) follow(context.Context, string, []Entry) error { return nil }
+
 func (c *client1) list(ctx context.Context, dir string) ([]Entry, error) {
 	var entries []Entry
 	err := c.with(ctx, true, func(s *session) error {
