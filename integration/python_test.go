@@ -22,10 +22,10 @@ import (
 
 const token = "qRkVWJcFRqi7rsNMbagaDd"
 
-// findPython returns a Python that has pyzmq and argon2-cffi, or "".
+// findPython returns a Python that has pyzmq, argon2-cffi and cbor2, or "".
 func findPython() string {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(name, "-c", "import zmq, argon2").Run() == nil {
+		if exec.Command(name, "-c", "import zmq, argon2, cbor2").Run() == nil {
 			return name
 		}
 	}
@@ -37,7 +37,7 @@ func python(t testing.TB) string {
 	t.Helper()
 	name := findPython()
 	if name == "" {
-		lacking(t, "no python3 with the modules zmq and argon2 (Debian: python3-zmq, python3-argon2)")
+		lacking(t, "no python3 with the modules zmq, argon2 and cbor2 (Debian: python3-zmq, python3-argon2, python3-cbor2)")
 	}
 	return name
 }
