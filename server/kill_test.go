@@ -15,8 +15,15 @@ import (
 
 const jailVariable = "REMOFILE_TEST_JAIL"
 
-// TestMain lets the test binary be a server of its own: one that can be killed.
+// TestMain lets the test binary be a server of its own, one that can be killed, or a storage.
 func TestMain(m *testing.M) {
+	if dir, mountpoint, ok := strings.Cut(os.Getenv(storageVariable), "\n"); ok {
+		if err := storageProcess(dir, mountpoint); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if jail := os.Getenv(jailVariable); jail != "" {
 		fmt.Fprintln(os.Stderr, serveProcess(jail))
 		os.Exit(1)
