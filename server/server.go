@@ -176,33 +176,44 @@ func temporary(err error) bool {
 }
 
 // Shutdown stops: no new connections, the requests under way of each session are
-// answered, transfers are cancelled. When ctx ends first, connections are cut, and
-// its error is returned. All sessions have ended when Shutdown returns, those without a
-// connection, too: what it may wait for without ctx is a call of the file system.
+// answered, transfers are cancelled. All sessions have ended when it returns, those without
+// a connection, too.
+//
+// When ctx ends first, connections are cut, and its error is returned. A call of the file
+// system that hangs can't be ended: it is not waited for longer than stuckTime then. Its
+// session ends, and the jail is freed, when it returns.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop((*link).interrupt)
-	ended := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(ended)
-	}()
-	var err error
+	ended := make(chan error, 1)
+	go func() { ended <- s.end() }()
 	select {
-	case <-ended:
+	case err := <-ended:
+		return err
 	case <-ctx.Done():
-		err = ctx.Err()
-		s.stop((*link).cut)
-		<-ended
 	}
-	s.endSessions()
-	s.sweeper.Wait()
-	return errors.Join(err, s.jail.close())
+	s.stop((*link).cut)
+	select {
+	case err := <-ended:
+		return errors.Join(ctx.Err(), err)
+	case <-time.After(stuckTime):
+		return errors.Join(ctx.Err(), errStuck)
+	}
 }
 
+// stuckTime is what sessions have to end in when their connections have been cut.
+const stuckTime = time.Second
+
+var errStuck = errors.New("a call of the file system does not return")
+
 // Close stops at once: connections are cut, transfers cancelled. All sessions have
-// ended when it returns.
+// ended when it returns: it waits for calls of the file system.
 func (s *Server) Close() error {
 	s.stop((*link).cut)
+	return s.end()
+}
+
+// end waits for the end of all that has been stopped.
+func (s *Server) end() error {
 	s.running.Wait()
 	s.endSessions()
 	s.sweeper.Wait()

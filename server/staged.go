@@ -106,7 +106,11 @@ func (s *staged) makeKept(how *intent) (err error) {
 	name := keptName(s.place(), how.part)
 	if kept := s.table.forget(partID{s.staging, name}); kept != nil {
 		if how.resume {
-			if err := s.resume(kept); !errors.Is(err, unix.ENOENT) {
+			switch err := s.resume(kept); {
+			case err == nil:
+				return nil
+			case !errors.Is(err, unix.ENOENT):
+				s.table.keep(kept)
 				return err
 			}
 		}

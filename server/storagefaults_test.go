@@ -257,3 +257,25 @@ func TestStorageKeepsItsRubbish(t *testing.T) {
 		storage.begin(t, "")
 	}
 }
+
+// TestStorageLosesNoPart: a part that can't be opened for the moment can be resumed later.
+func TestStorageLosesNoPart(t *testing.T) {
+	storage := mountStorage(t)
+	s := serve(t, Options{Jail: storage.jail})
+	c := s.dial2()
+	c.leave("/file", "part", oldContent)
+	for _, f := range faultCodes {
+		storage.fail("open", 0, f.errno)
+		c.want(f.code, partRequest(1, "/file", "part", StageResume))
+		if got := s.uploads.total(); got != int64(len(oldContent)) {
+			t.Errorf("%d bytes are staged", got)
+		}
+	}
+	c.wantPart("/file", "part", oldContent)
+	c.want(CodeDone, partRequest(1, "/file", "part", StageResume))
+	c.want(CodeDone, commitRequest(1, 0))
+	storage.holds("file", oldContent)
+	if got := s.uploads.total(); got != 0 {
+		t.Errorf("%d bytes are staged at the end", got)
+	}
+}
