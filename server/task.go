@@ -143,10 +143,11 @@ func (s *session) finish(t *task) {
 	header := remofile2.AppendAnswer(nil, t.Operation, &t.answer)
 	s.mu.Lock()
 	s.load.add(-1, -t.cost)
+	s.remember(t, header) // before the client can have it: what it then asks is remembered later
 	s.mu.Unlock()
 	var message [][]byte
 	var told *zmtp.Conn
-	for conn := s.next(t, header, told); conn != nil; conn = s.next(t, header, told) {
+	for conn := s.next(t, told); conn != nil; conn = s.next(t, told) {
 		if message == nil {
 			message = t.message(header, conn.Rate())
 		}
@@ -159,7 +160,7 @@ func (s *session) finish(t *task) {
 
 // next returns on which connection the answer to t is to be sent, after it was on told. Nil is
 // none: the task is no longer under way then.
-func (s *session) next(t *task, answer []byte, told *zmtp.Conn) *zmtp.Conn {
+func (s *session) next(t *task, told *zmtp.Conn) *zmtp.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ready && s.conn != told {
@@ -167,7 +168,6 @@ func (s *session) next(t *task, answer []byte, told *zmtp.Conn) *zmtp.Conn {
 	}
 	delete(s.underWay, t.ID)
 	s.held.add(-1, -t.cost)
-	s.remember(t, answer)
 	s.room.Signal()
 	return nil
 }
