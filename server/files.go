@@ -157,7 +157,7 @@ func (t *task) write() error {
 		return err
 	}
 	defer done()
-	if err := t.file.grow(t.Offset + int64(len(t.payload))); err != nil {
+	if err := t.file.grow(t.Offset+int64(len(t.payload)), int64(len(t.payload))); err != nil {
 		return err
 	}
 	_, err = f.WriteAt(t.payload, t.Offset)
@@ -175,7 +175,7 @@ func (t *task) appendBytes() error {
 	if err != nil {
 		return err
 	}
-	if err := t.file.grow(attr.Size + int64(len(t.payload))); err != nil {
+	if err := t.file.grow(attr.Size+int64(len(t.payload)), int64(len(t.payload))); err != nil {
 		return err
 	}
 	t.answer.Offset, err = writeAtEnd(int(f.Fd()), t.payload)
@@ -249,7 +249,7 @@ func (t *task) allocate() error {
 		return code(remofile2.CodeBadRequest)
 	}
 	if mode&unix.FALLOC_FL_PUNCH_HOLE == 0 {
-		if err := t.file.grow(t.Offset + t.Length); err != nil {
+		if err := t.file.grow(t.Offset+t.Length, t.Length); err != nil {
 			return err
 		}
 	}
@@ -295,7 +295,11 @@ func (t *task) copyPiece(from *os.File, length int64) (int64, error) {
 		return 0, err
 	}
 	defer done()
-	return copyBytes(from, to, t.Offset+t.answer.Length, t.ToOffset+t.answer.Length, length)
+	in, out := t.Offset+t.answer.Length, t.ToOffset+t.answer.Length
+	if err := t.to.grow(out+length, length); err != nil {
+		return 0, err
+	}
+	return copyBytes(from, to, in, out, length)
 }
 
 // copyLength returns how much there is to be copied, and checks that it may be: ranges of one
@@ -317,7 +321,7 @@ func (t *task) copyLength(from *os.File) (int64, error) {
 	if idOf(&source) == idOf(&target) && t.Offset < t.ToOffset+length && t.ToOffset < t.Offset+length {
 		return 0, code(remofile2.CodeBadRequest)
 	}
-	return length, t.to.grow(t.ToOffset + length)
+	return length, t.session.server.checkGrowth(to, t.ToOffset+length)
 }
 
 // copyBytes copies in the kernel, or where that can't, by hand.

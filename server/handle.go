@@ -85,12 +85,13 @@ func (h *handle) changing() (f *os.File, done func(), err error) {
 	return h.file, done, err
 }
 
-// grow fails where the file, which is being changed, can't have size bytes.
-func (h *handle) grow(size int64) error {
+// grow fails where the file, which is being changed, can't have size bytes, or not so many
+// that are about to be written.
+func (h *handle) grow(size, written int64) error {
 	if err := h.server.checkGrowth(h.file, size); err != nil || h.staged == nil {
 		return err
 	}
-	return h.staged.grow(size)
+	return h.staged.grow(size, written)
 }
 
 // sync puts the file on stable storage, its data alone or all of it. Once that failed it

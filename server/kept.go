@@ -74,7 +74,7 @@ func (t *uploads) keep(p *keptPart) {
 	t.kept[partID{p.staging, p.name}] = p
 	var oldest *keptPart
 	if len(t.kept) > remofile2.MaxKept {
-		oldest = t.forgetOldest()
+		oldest = t.forgetOldest(anyPart)
 	}
 	t.mu.Unlock()
 	if oldest != nil {
@@ -92,10 +92,22 @@ func (t *uploads) forget(id partID) *keptPart {
 	return p
 }
 
-// forgetOldest is forget for the oldest part; mu is held.
-func (t *uploads) forgetOldest() (oldest *keptPart) {
+func anyPart(*keptPart) bool { return true }
+
+// keptBytes returns what the parts take that are such; mu is held.
+func (t *uploads) keptBytes(such func(*keptPart) bool) (size int64) {
 	for _, p := range t.kept {
-		if oldest == nil || p.since.Before(oldest.since) {
+		if such(p) {
+			size += p.size
+		}
+	}
+	return size
+}
+
+// forgetOldest is forget for the oldest part that is such; mu is held.
+func (t *uploads) forgetOldest(such func(*keptPart) bool) (oldest *keptPart) {
+	for _, p := range t.kept {
+		if such(p) && (oldest == nil || p.since.Before(oldest.since)) {
 			oldest = p
 		}
 	}

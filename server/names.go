@@ -131,7 +131,7 @@ func (t *task) resize(fd int, name string, size int64) error {
 		if !t.file.write {
 			return code(remofile2.CodeBadHandle)
 		}
-		if err := t.file.grow(size); err != nil {
+		if err := t.file.grow(size, 0); err != nil {
 			return err
 		}
 		return ftruncate(fd, size)

@@ -102,6 +102,7 @@ func TestACommitSetsTheModeThatItNames(t *testing.T) {
 // committed elsewhere in time: when the name is free.
 func TestStagedNamesThatAreTaken(t *testing.T) {
 	s := serve(t, Options{})
+	s.uploads.signTime = 0
 	s.write("f", "old")
 	s.mkdir("d")
 	s.link("f", "link")

@@ -69,7 +69,7 @@ func (t *uploads) stage(ctx context.Context, dir *directory, name string, how *i
 		return nil, err
 	}
 	s.mu.Lock()
-	err := s.grow(how.size)
+	err := s.take(how.size)
 	if err == nil {
 		err = s.makePart(how)
 	}
@@ -146,10 +146,21 @@ func (s *staged) change() (done func(), err error) {
 	return s.mu.RUnlock, nil
 }
 
-// grow takes the bytes of the staging limit that a part of size bytes needs; the state is
-// held.
-func (s *staged) grow(size int64) error {
-	if size <= s.claim || s.state != hidden {
+// grow takes what a part of size bytes needs of the staging limit, and of the disk, where so
+// many are about to be written; the state is held.
+func (s *staged) grow(size, written int64) error {
+	if s.state != hidden {
+		return nil
+	}
+	if err := s.table.use(s.staging, max(size-s.claim, written)); err != nil {
+		return err
+	}
+	return s.take(size)
+}
+
+// take is grow for the staging limit alone.
+func (s *staged) take(size int64) error {
+	if size <= s.claim {
 		return nil
 	}
 	if err := s.table.grow(size - s.claim); err != nil {

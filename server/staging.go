@@ -47,6 +47,7 @@ type staging struct {
 	id     fileID        // zero until it is made; guarded by stagings.mu
 	uses   int           // how many uploads and kept parts there are; guarded by stagings.making
 	parts  atomic.Uint64 // the number of the last part
+	credit atomic.Int64  // bytes that can be written before room is asked again
 }
 
 // stagings are the staging directories of a server: one for each file system that

@@ -369,6 +369,7 @@ func TestAnExclusiveServerIsTheSessions(t *testing.T) {
 // TestBothProtocolsAreServedBesides one another, to one jail.
 func TestBothProtocolsAreServedBesides(t *testing.T) {
 	s := serve(t, Options{})
+	s.uploads.signTime = 0
 	one, two := s.dial(), s.dial2()
 	two.want(CodeDone, stageRequest(1, "/f", 0))
 	if r := one.request(uploadRequest("f")); !strings.Contains(r.Message, "in use by 127.0.0.1:") {

@@ -66,6 +66,9 @@ func (u *upload) write(chunk []byte) error {
 		return err
 	}
 	defer done()
+	if err := u.grow(u.size, int64(len(chunk))); err != nil {
+		return err
+	}
 	n, err := u.part.Write(chunk)
 	u.received += int64(n)
 	return err

@@ -181,6 +181,7 @@ func TestCommitByLink(t *testing.T) {
 
 func TestSecondUploadOfANameIsRefused(t *testing.T) {
 	s := serve(t, Options{})
+	s.uploads.signTime = 0
 	s.mkdir("dir")
 	s.link("dir", "link")
 	s.write("dir/existing", "old")

@@ -16,6 +16,9 @@ type uploads struct {
 	jail  *jail
 	limit int64 // bytes; 0 is none
 	seed  maphash.Seed
+	// signTime is how long a holder has for a sign of life: remofile2.SignTime, but in tests
+	// whose holders can't give any.
+	signTime time.Duration
 
 	// names are held for reading while a name is made, for writing while one is reserved:
 	// which of them depends on the place. Taken before mu, after staged.mu.
@@ -48,6 +51,7 @@ func newUploads(j *jail, limit int64) *uploads {
 		jail:     j,
 		limit:    limit,
 		seed:     maphash.MakeSeed(),
+		signTime: remofile2.SignTime,
 		claims:   make(map[place]*staged),
 		reserved: make(map[place]*staged),
 		kept:     make(map[partID]*keptPart),
@@ -63,7 +67,7 @@ func (t *uploads) claim(ctx context.Context, s *staged) error {
 		if other == nil || err != nil {
 			return err
 		}
-		if other.holder == s.holder || isAlive(ctx, other.holder) {
+		if other.holder == s.holder || t.isAlive(ctx, other.holder) {
 			return inUse(fmt.Sprintf("in use by %s, which uploads it since %s", other.holder.address(),
 				other.since.Format(time.DateTime)))
 		}
@@ -74,8 +78,8 @@ func (t *uploads) claim(ctx context.Context, s *staged) error {
 	}
 }
 
-func isAlive(ctx context.Context, h holder) bool {
-	ctx, cancel := context.WithTimeout(ctx, remofile2.SignTime)
+func (t *uploads) isAlive(ctx context.Context, h holder) bool {
+	ctx, cancel := context.WithTimeout(ctx, t.signTime)
 	defer cancel()
 	return h.alive(ctx)
 }
@@ -180,14 +184,10 @@ func (t *uploads) tryGrow(size int64) (oldest *keptPart, fits bool) {
 		t.staged += size
 		return nil, true
 	}
-	var kept int64
-	for _, p := range t.kept {
-		kept += p.size
-	}
-	if size > t.limit-t.staged+kept {
+	if size > t.limit-t.staged+t.keptBytes(anyPart) {
 		return nil, false // no part has to go in vain
 	}
-	return t.forgetOldest(), false
+	return t.forgetOldest(anyPart), false
 }
 
 // total returns the bytes of all uploads.

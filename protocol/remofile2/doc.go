@@ -246,6 +246,8 @@
 //	removal depth  256         of directories in one another; a deeper tree is NAME_TOO_LONG
 //	kept parts     1024        of staged files; for one more, the oldest goes
 //	keep time      24 h        of a part, and an hour more at most
+//	disk reserve   5 %         of a file system stay free of staged bytes: what would take them, or make
+//	                           a file longer than what is free, is NO_SPACE
 //	sign of life   2 s         that the server waits for it, before a name is IN_USE
 //	grace          60 s        by default, in which a session without a connection is kept
 //	sessions       1024        for one more, the session goes that has been without a connection for longest

@@ -35,6 +35,8 @@ const (
 	// MaxKept is how many parts a server keeps to be resumed, KeepTime for how long.
 	MaxKept  = 1024
 	KeepTime = 24 * time.Hour
+	// DiskReserve is how much of a file system stays free of staged bytes, in percent.
+	DiskReserve = 5
 	// SignTime is how long the server waits for a sign of life of the holder of a name,
 	// before it tells another that this is in use.
 	SignTime = 2 * time.Second

@@ -347,6 +347,7 @@ func TestSpecificationNamesEveryLimitOfSessions(t *testing.T) {
 		"removal depth": {count(MaxRemovalDepth)},
 		"kept parts":    {count(MaxKept)},
 		"keep time":     {fmt.Sprintf("%.0f h", KeepTime.Hours())},
+		"disk reserve":  {fmt.Sprintf("%d %%", DiskReserve)},
 		"sign of life":  {fmt.Sprintf("%.0f s", SignTime.Seconds())},
 		"grace":         {fmt.Sprintf("%.0f s", DefaultGrace.Seconds())},
 		"sessions":      {count(protocol.MaxSessions)},
@@ -357,7 +358,7 @@ func TestSpecificationNamesEveryLimitOfSessions(t *testing.T) {
 		if row[1] != "" && !strings.HasPrefix(row[1], "LIST") {
 			name = row[1]
 		}
-		found[name] = append(found[name], regexp.MustCompile(`\b\d+( (bytes|[KM]iB|s|h)\b)?`).FindAllString(row[2], -1)...)
+		found[name] = append(found[name], regexp.MustCompile(`\b\d+( (?:(?:bytes|[KM]iB|s|h)\b|%))?`).FindAllString(row[2], -1)...)
 	}
 	if !reflect.DeepEqual(found, want) {
 		t.Errorf("the constants are\n%q\nspecified are\n%q", want, found)
