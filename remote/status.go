@@ -19,6 +19,7 @@ type Status struct {
 	Requests      int             `json:"requests"`        // that a session may have under way
 	Payload       int             `json:"payload"`         // the longest of a request, in bytes
 	Handles       int             `json:"handles"`         // that a session may have open
+	Watches       int             `json:"watches"`         // of directories that a session may have
 	Grace         time.Duration   `json:"grace"`           // that a session outlives its connection; nanoseconds in JSON
 	Staged        int64           `json:"staged"`          // bytes of uploads under way, as far as known
 	Holder        string          `json:"holder"`          // the client of an exclusive server
@@ -31,6 +32,7 @@ type SessionStatus struct {
 	Since    time.Time `json:"since"`
 	Requests int       `json:"requests"` // under way
 	Handles  int       `json:"handles"`  // open
+	Watches  int       `json:"watches"`  // of directories whose changes it is told
 }
 
 // Status asks the server. It fails with Unsupported where that speaks Remofile 1 only.
@@ -61,13 +63,15 @@ func (c *client2) status(ctx context.Context) (*Status, error) {
 		Requests:      int(i.Requests),
 		Payload:       int(i.Payload),
 		Handles:       int(i.Handles),
+		Watches:       int(i.Watches),
 		Grace:         time.Duration(i.Grace) * time.Second,
 		Staged:        int64(a.Status.Staged),
 		Holder:        printable(a.Status.Holder),
 	}
 	for _, p := range a.Status.Sessions {
 		s.Sessions = append(s.Sessions, SessionStatus{
-			Peer: printable(p.Peer), Since: timeOf(p.Since), Requests: int(p.Requests), Handles: int(p.Handles),
+			Peer: printable(p.Peer), Since: timeOf(p.Since),
+			Requests: int(p.Requests), Handles: int(p.Handles), Watches: int(p.Watches),
 		})
 	}
 	return s, nil

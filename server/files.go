@@ -39,6 +39,13 @@ func (t *task) open() error {
 	return nil
 }
 
+// openedAt takes note of where the handle is, if it may change the file.
+func (t *task) openedAt(p place) {
+	if t.Flags&remofile2.OpenWrite != 0 {
+		t.session.openedAt(t.file, p)
+	}
+}
+
 // openPath opens the file of OPEN, or makes it. What others do to the name meanwhile makes it
 // look again.
 func (t *task) openPath() (*os.File, error) {
@@ -59,8 +66,9 @@ func (t *task) openPath() (*os.File, error) {
 		if !create {
 			return nil, err
 		}
-		err = t.makeName(t.Path, func(dirfd int, name string) (err error) {
-			f, err = openat(dirfd, name, t.access()|unix.O_CREAT|unix.O_EXCL, uint32(t.Mode))
+		err = t.makeName(t.Path, func(d *directory, name string) (err error) {
+			f, err = openat(d.fd(), name, t.access()|unix.O_CREAT|unix.O_EXCL, uint32(t.Mode))
+			t.openedAt(place{d.id, name})
 			return err
 		})
 		if !errors.Is(err, unix.EEXIST) || exclusive || errors.Is(err, errReserved) && t.Flags&remofile2.OpenWrite == 0 {
@@ -96,14 +104,24 @@ func (t *task) openExisting() (*os.File, error) {
 	if found.kind() != unix.S_IFREG {
 		return nil, unix.EISDIR
 	}
-	flags := t.access() | unix.O_NONBLOCK
-	if t.Flags&remofile2.OpenTruncate != 0 {
-		flags |= unix.O_TRUNC
-	}
-	f, err := openat(found.dir.fd(), found.name, flags, 0)
+	f, err := t.openFound(found)
 	if errors.Is(err, unix.ENXIO) {
 		err = unix.EISDIR // it has become a pipe
 	}
+	return f, err
+}
+
+func (t *task) openFound(found *target) (f *os.File, err error) {
+	p := place{found.dir.id, found.name}
+	t.openedAt(p)
+	flags := t.access() | unix.O_NONBLOCK
+	if t.Flags&remofile2.OpenTruncate == 0 {
+		return openat(found.dir.fd(), found.name, flags, 0)
+	}
+	err = t.own(p, unix.IN_MODIFY, func() (err error) {
+		f, err = openat(found.dir.fd(), found.name, flags|unix.O_TRUNC, 0)
+		return err
+	})
 	return f, err
 }
 
@@ -276,7 +294,11 @@ func (t *task) copyRange() error {
 		if err := t.ctx.Err(); err != nil {
 			return err
 		}
-		n, err := t.copyPiece(from, min(copyPiece, length-t.answer.Length))
+		var n int64
+		err := t.own(t.session.placeOf(t.to), unix.IN_MODIFY, func() (err error) {
+			n, err = t.copyPiece(from, min(copyPiece, length-t.answer.Length))
+			return err
+		})
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ type handle struct {
 	server *Server
 	tail   <-chan struct{} // closed when the last of its requests so far is done; guarded by session.mu
 	missed error           // of the first change that failed: COMMIT fails with it; guarded by session.mu
+	at     place           // where it was opened, if it may change the file; guarded by session.mu
 
 	file    *os.File // nil where it could not be opened, or was closed
 	write   bool     // it was opened for it

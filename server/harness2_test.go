@@ -20,6 +20,7 @@ type client2 struct {
 	attach remofile2.Answer
 	sent   map[uint64]remofile2.Operation // requests without an answer
 	codec  *compression.Codec             // nil: it takes no compressed payload
+	told   []remofile2.Notice             // that have come between answers
 }
 
 // reply is an answer with its payload.
@@ -112,6 +113,14 @@ func (c *client2) read() (reply, error) {
 	id, err := remofile2.PeekID(frames[0])
 	if err != nil {
 		return reply{}, err
+	}
+	if id == 0 {
+		n, err := remofile2.DecodeNotice(frames[0])
+		if err != nil {
+			return reply{}, err
+		}
+		c.told = append(c.told, n)
+		return c.read()
 	}
 	op, known := c.sent[id]
 	if !known && c.attach.Resumed {

@@ -56,6 +56,7 @@ type target struct {
 
 func (t *target) close()       { t.dir.close() }
 func (t *target) exists() bool { return t.st.Mode != 0 }
+func (t *target) place() place { return place{t.dir.id, t.name} }
 
 // kind returns the S_IFMT part of the mode, 0 where there is no such name.
 func (t *target) kind() uint32 { return kindOf(&t.st) }

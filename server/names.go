@@ -41,13 +41,20 @@ func (t *task) newName(path string) (*directory, string, error) {
 }
 
 // makeName makes what a path names, unless that is reserved.
-func (t *task) makeName(path string, make func(dirfd int, name string) error) error {
+func (t *task) makeName(path string, make func(d *directory, name string) error) error {
+	return t.takeName(path, func(d *directory, name string) error {
+		return t.own(place{d.id, name}, unix.IN_CREATE, func() error { return make(d, name) })
+	})
+}
+
+// takeName makes a path name something, unless that is reserved.
+func (t *task) takeName(path string, take func(d *directory, name string) error) error {
 	d, name, err := t.newName(path)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	return t.session.server.uploads.makeName(d, name, make)
+	return t.session.server.uploads.makeName(d, name, func(int, string) error { return take(d, name) })
 }
 
 // lookUp opens the directory of the last name of a path. With follow, a link there is
@@ -88,7 +95,7 @@ func (t *task) set() error {
 			return err
 		}
 		defer done()
-		return t.change(int(f.Fd()), "")
+		return t.changeOwn(t.session.placeOf(t.file), int(f.Fd()), "")
 	}
 	found, err := t.lookUp(t.Path, t.Flags&remofile2.SetFollow != 0)
 	if err != nil {
@@ -98,11 +105,24 @@ func (t *task) set() error {
 	if t.Changes.Size != nil && found.kind() != unix.S_IFREG {
 		return unix.EISDIR
 	}
-	return t.change(found.dir.fd(), found.name)
+	return t.changeOwn(place{found.dir.id, found.name}, found.dir.fd(), found.name)
+}
+
+// changeOwn is change for what stands at p, and tells the attributes.
+func (t *task) changeOwn(p place, fd int, name string) error {
+	events := uint32(unix.IN_MODIFY | unix.IN_ATTRIB)
+	if name != "" && t.Changes.Size != nil {
+		events |= unix.IN_CLOSE_WRITE
+	}
+	err := t.own(p, events, func() error { return t.change(fd, name) })
+	if err == nil {
+		t.answer.Attr, err = attrAt(fd, name)
+	}
+	return err
 }
 
 // change makes the changes to a name in the directory fd, or with the empty name to the
-// file fd of the handle, and tells the attributes.
+// file fd of the handle.
 func (t *task) change(fd int, name string) error {
 	c := &t.Changes
 	if c.Size != nil {
@@ -120,9 +140,7 @@ func (t *task) change(fd int, name string) error {
 			return err
 		}
 	}
-	var err error
-	t.answer.Attr, err = attrAt(fd, name)
-	return err
+	return nil
 }
 
 // resize changes the size of a regular file.
@@ -162,11 +180,11 @@ func (s *Server) checkGrowth(f *os.File, size int64) error {
 
 // makeDirectory is MKDIR.
 func (t *task) makeDirectory() error {
-	return t.makeName(t.Path, func(dirfd int, name string) error {
-		if err := mkdirat(dirfd, name, uint32(t.Mode)); err != nil {
+	return t.makeName(t.Path, func(d *directory, name string) error {
+		if err := mkdirat(d.fd(), name, uint32(t.Mode)); err != nil {
 			return err
 		}
-		return t.made(dirfd, name, remofile2.KindDirectory)
+		return t.made(d.fd(), name, remofile2.KindDirectory)
 	})
 }
 
@@ -187,21 +205,21 @@ func (t *task) makeLink() error {
 		return err
 	}
 	defer from.close()
-	return t.makeName(t.ToPath, func(dirfd int, name string) error {
-		if err := linkat(from.dir.fd(), from.name, dirfd, name); err != nil {
+	return t.makeName(t.ToPath, func(d *directory, name string) error {
+		if err := linkat(from.dir.fd(), from.name, d.fd(), name); err != nil {
 			return err
 		}
-		return t.made(dirfd, name, kinds[from.kind()])
+		return t.made(d.fd(), name, kinds[from.kind()])
 	})
 }
 
 // makeSymlink is SYMLINK. Its target is not looked at: whoever resolves it decides.
 func (t *task) makeSymlink() error {
-	return t.makeName(t.Path, func(dirfd int, name string) error {
-		if err := symlinkat(t.Target, dirfd, name); err != nil {
+	return t.makeName(t.Path, func(d *directory, name string) error {
+		if err := symlinkat(t.Target, d.fd(), name); err != nil {
 			return err
 		}
-		return t.made(dirfd, name, remofile2.KindSymlink)
+		return t.made(d.fd(), name, remofile2.KindSymlink)
 	})
 }
 
@@ -232,12 +250,23 @@ func (t *task) rename() error {
 	if t.Flags == remofile2.RenameExchange {
 		return t.exchange(from)
 	}
-	return t.makeName(t.ToPath, func(dirfd int, name string) error {
-		if t.Flags == remofile2.RenameKeep {
-			return renameat2(from.dir.fd(), from.name, dirfd, name, unix.RENAME_NOREPLACE)
-		}
-		return renameat(from.dir.fd(), from.name, dirfd, name)
+	return t.takeName(t.ToPath, func(d *directory, name string) error { return t.move(from, d, name) })
+}
+
+// move is RENAME without EXCHANGE.
+func (t *task) move(from *target, to *directory, name string) error {
+	err := t.own(from.place(), unix.IN_MOVED_FROM, func() error {
+		return t.ownMove(to, name, idOf(&from.st), func() error {
+			if t.Flags == remofile2.RenameKeep {
+				return renameat2(from.dir.fd(), from.name, to.fd(), name, unix.RENAME_NOREPLACE)
+			}
+			return renameat(from.dir.fd(), from.name, to.fd(), name)
+		})
 	})
+	if err == nil {
+		t.session.moved(map[place]place{from.place(): {to.id, name}})
+	}
+	return err
 }
 
 // exchange is RENAME with EXCHANGE.
@@ -250,7 +279,15 @@ func (t *task) exchange(from *target) error {
 		return err
 	}
 	defer to.close()
-	return renameat2(from.dir.fd(), from.name, to.dir.fd(), to.name, unix.RENAME_EXCHANGE)
+	err = t.ownMove(from.dir, from.name, idOf(&to.st), func() error {
+		return t.ownMove(to.dir, to.name, idOf(&from.st), func() error {
+			return renameat2(from.dir.fd(), from.name, to.dir.fd(), to.name, unix.RENAME_EXCHANGE)
+		})
+	})
+	if err == nil {
+		t.session.moved(map[place]place{from.place(): to.place(), to.place(): from.place()})
+	}
+	return err
 }
 
 // isBelow reports whether a path leads to something in a directory other than the root.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/remofile/remofile/protocol/remofile2"
 )
 
@@ -14,6 +16,7 @@ type operation struct {
 	changes bool              // the jail: a read-only server refuses it, as OPEN itself does
 	opens   bool              // Handle
 	handles int               // how many it names: one may be a path instead
+	events  uint32            // that it causes where its handle was opened
 }
 
 // operations is the table of the operations of package remofile2, but for those on the
@@ -33,20 +36,18 @@ var operations = [...]operation{
 	remofile2.OpOpen:     {do: (*task).open, handles: 1, opens: true},
 	remofile2.OpStage:    {do: (*task).stage, handles: 1, opens: true, changes: true},
 	remofile2.OpCommit:   {do: (*task).commit, handles: 1, changes: true},
-	remofile2.OpClose:    {do: (*task).closeFile, handles: 1},
+	remofile2.OpClose:    {do: (*task).closeFile, handles: 1, events: unix.IN_CLOSE_WRITE},
 	remofile2.OpRead:     {do: (*task).read, handles: 1},
-	remofile2.OpWrite:    {do: (*task).write, handles: 1, changes: true},
-	remofile2.OpAppend:   {do: (*task).appendBytes, handles: 1, changes: true},
+	remofile2.OpWrite:    {do: (*task).write, handles: 1, changes: true, events: unix.IN_MODIFY},
+	remofile2.OpAppend:   {do: (*task).appendBytes, handles: 1, changes: true, events: unix.IN_MODIFY},
 	remofile2.OpSync:     {do: (*task).sync, handles: 1},
 	remofile2.OpSeek:     {do: (*task).seek, handles: 1},
-	remofile2.OpAllocate: {do: (*task).allocate, handles: 1, changes: true},
+	remofile2.OpAllocate: {do: (*task).allocate, handles: 1, changes: true, events: unix.IN_MODIFY},
 	remofile2.OpCopy:     {do: (*task).copyRange, handles: 2, changes: true},
 	remofile2.OpDigest:   {do: (*task).digest, handles: 1},
-	remofile2.OpWatch:    {do: (*task).unsupported},
-	remofile2.OpUnwatch:  {do: (*task).unsupported},
+	remofile2.OpWatch:    {do: (*task).watch},
+	remofile2.OpUnwatch:  {do: (*task).unwatch},
 }
-
-func (t *task) unsupported() error { return code(remofile2.CodeUnsupported) }
 
 // status is STATUS.
 func (t *task) status() error {

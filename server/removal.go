@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -42,20 +41,20 @@ func (t *task) removeTarget(found *target, how remofile2.Flags) (err error) {
 	case how == remofile2.RemoveDirectory && !directory:
 		return unix.ENOTDIR
 	}
-	r := removal{ctx: t.ctx, jail: t.session.server.jail}
-	if how == remofile2.RemoveRecursive && directory {
-		err = r.tree(found.dir.file, found.name, 0)
-	} else {
-		err = r.one(found.dir.file, found.name, directory)
-	}
+	r := removal{task: t}
+	err = t.own(found.place(), unix.IN_DELETE, func() error {
+		if how == remofile2.RemoveRecursive && directory {
+			return r.tree(found.dir.file, found.name, 0)
+		}
+		return r.one(found.dir.file, found.name, directory)
+	})
 	t.answer.Removed = r.removed
 	return err
 }
 
 // removal removes files and directories.
 type removal struct {
-	ctx     context.Context
-	jail    *jail
+	task    *task
 	removed uint64
 }
 
@@ -83,12 +82,17 @@ func (r *removal) tree(above *os.File, name string, depth int) error {
 		return gone(err)
 	}
 	defer dir.Close()
+	_, id, err := identify(dir)
+	if err != nil {
+		return err
+	}
 	for {
 		before := r.removed
-		if err := r.content(dir, depth); err != nil {
+		err := r.task.own(place{directory: id}, unix.IN_DELETE, func() error { return r.content(dir, depth) })
+		if err != nil {
 			return err
 		}
-		err := r.one(above, name, true)
+		err = r.one(above, name, true)
 		// Where names were removed, a file system may have left out others.
 		if !errors.Is(err, unix.ENOTEMPTY) || r.removed == before {
 			return gone(err)
@@ -102,7 +106,7 @@ func (r *removal) tree(above *os.File, name string, depth int) error {
 // content removes what is in a directory.
 func (r *removal) content(dir *os.File, depth int) error {
 	return forEachName(dir, func(name string) error {
-		if err := r.ctx.Err(); err != nil {
+		if err := r.task.ctx.Err(); err != nil {
 			return err
 		}
 		return gone(r.entry(dir, name, depth))
@@ -118,7 +122,7 @@ func (r *removal) entry(dir *os.File, name string, depth int) error {
 		if err := fstatat(d.fd(), name, &st); err != nil {
 			return err
 		}
-		if kindOf(&st) == unix.S_IFDIR && r.jail.isStaging(d, name, idOf(&st)) {
+		if kindOf(&st) == unix.S_IFDIR && r.task.session.server.jail.isStaging(d, name, idOf(&st)) {
 			return inUse("files are being uploaded to it")
 		}
 	}

@@ -6,7 +6,12 @@
 // each of its requests has a goroutine of its own, which answers. An upload is written to
 // a hidden directory of the jail, which exists only as long as there are uploads or parts
 // to be resumed, and appears under its name in one rename when it is complete. Sessions
-// share nothing but those directories, the table of the uploads and the memory of payloads.
+// share nothing but those directories, the table of the uploads, the memory of payloads and the
+// watched directories.
+//
+// Who watches directories is told of changes that inotify(7) reports, by whomever they are made.
+// It does not report what is changed through mmap before the file is closed, through a hard link
+// elsewhere, or by other machines on a network's file system.
 package server
 
 import (
@@ -38,6 +43,7 @@ type Server struct {
 	zmtp    zmtp.Config
 	log     *slog.Logger
 	jail    *jail
+	watcher *watcher
 	uploads *uploads
 	gate    *gate
 	closed  chan struct{} // closed by the first Shutdown or Close
@@ -96,6 +102,7 @@ func New(o Options) (*Server, error) {
 		},
 		log:     o.Logger,
 		jail:    j,
+		watcher: newWatcher(j),
 		uploads: newUploads(j, o.StagingLimit),
 		gate:    newGate(protocol.MaxUnauthenticated, protocol.MaxSessions),
 		closed:  make(chan struct{}),
@@ -217,7 +224,7 @@ func (s *Server) end() error {
 	s.running.Wait()
 	s.endSessions()
 	s.sweeper.Wait()
-	return s.jail.close()
+	return errors.Join(s.watcher.close(), s.jail.close())
 }
 
 // endSessions ends those that have lost their links.

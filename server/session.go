@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/remofile/remofile/protocol/remofile2"
@@ -37,11 +38,13 @@ type session struct {
 	log       *slog.Logger
 	life      context.Context
 	cancel    context.CancelFunc // of life
-	tasks     sync.WaitGroup     // the goroutines of requests
+	tasks     sync.WaitGroup     // the goroutines of requests, and of notices
+	watches   atomic.Int64       // how many there are
 	freed     sync.Once
 
 	mu       sync.Mutex // guards what follows; taken after server.mu, and no other lock under it
 	room     *sync.Cond // on mu: a task has gone, or the session has changed hands
+	news     *sync.Cond // on mu: there are notices, or the peer is ready for them, or the session has ended
 	conn     *zmtp.Conn // of the link that has the session, nil while there is none
 	ready    bool       // the peer of conn has the answer to its ATTACH
 	peer     string     // address of the newest link
@@ -54,6 +57,7 @@ type session struct {
 	held     load   // of all tasks
 	lastID   uint64 // the greatest so far
 	answers  answers
+	notices  notices // that were not sent yet
 }
 
 // load is what tasks take of a session.
@@ -160,6 +164,7 @@ func newSession(s *Server, l *link, conn *zmtp.Conn, place *tenant) *session {
 		answers:  newAnswers(),
 	}
 	sess.room = sync.NewCond(&sess.mu)
+	sess.news = sync.NewCond(&sess.mu)
 	return sess
 }
 
@@ -190,12 +195,17 @@ func (s *session) takeOver(l *link, conn *zmtp.Conn) bool {
 	return true
 }
 
-// begins makes answers go to conn, if the session still is its link's.
+// begins makes answers and notices go to conn, if the session still is its link's. Of the
+// notices on links before, nobody knows which have arrived.
 func (s *session) begins(conn *zmtp.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == conn {
 		s.ready = true
+		if s.watches.Load() > 0 {
+			s.notices.addAll()
+		}
+		s.news.Signal()
 	}
 }
 
@@ -244,6 +254,7 @@ func (s *session) drain() {
 		s.expiry.Stop()
 	}
 	s.room.Broadcast()
+	s.news.Signal()
 	s.mu.Unlock()
 	s.tasks.Wait()
 	s.freed.Do(s.free)
@@ -252,6 +263,7 @@ func (s *session) drain() {
 // free gives back what an ended session holds, when no task is left.
 func (s *session) free() {
 	s.cancel()
+	s.server.watcher.leave(s)
 	for _, h := range s.handles {
 		if err := h.close(false); err != nil {
 			s.log.Error("closing a file failed", "err", err)

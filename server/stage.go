@@ -44,6 +44,9 @@ func (t *task) stage() error {
 	}
 	t.file.file, t.file.write, t.file.staged = s.part, true, s
 	t.file.replace = t.Flags&remofile2.StageReplace != 0
+	if reserve { // others may publish it
+		t.session.openedAt(t.file, s.place())
+	}
 	return nil
 }
 
@@ -99,10 +102,11 @@ func (t *task) commit() error {
 		if err := t.publish(s); err != nil {
 			return err
 		}
-	} else if err := t.finish(); err != nil {
+	} else if err := t.own(s.place(), unix.IN_MODIFY|unix.IN_ATTRIB, t.finish); err != nil {
 		return err
 	}
 	t.file.staged = nil
+	t.session.openedAt(t.file, s.place())
 	defer s.dir.close()
 	if t.Flags&remofile2.CommitSync != 0 {
 		if err := s.dir.file.Sync(); err != nil {
@@ -123,7 +127,11 @@ func (t *task) publish(s *staged) error {
 	if err := t.finish(); err != nil {
 		return err
 	}
-	return s.publish(replace)
+	var st unix.Stat_t
+	if err := fstat(int(s.part.Fd()), &st); err != nil {
+		return err
+	}
+	return t.ownMove(s.dir, s.name, idOf(&st), func() error { return s.publish(replace) })
 }
 
 // finish makes the changes that COMMIT names.

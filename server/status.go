@@ -21,6 +21,7 @@ func (s *Server) info() remofile2.Info {
 		Bytes:         remofile2.MaxBytes,
 		Payload:       remofile2.MaxPayload,
 		Handles:       remofile2.MaxHandles,
+		Watches:       remofile2.MaxWatches,
 		Grace:         uint64(s.options.Grace.Seconds()),
 	}
 }
@@ -52,5 +53,6 @@ func (s *session) describe() remofile2.Peer {
 		Since:    remofile2.Time(s.since.UnixNano()),
 		Requests: uint64(len(s.underWay)),
 		Handles:  uint64(len(s.handles)),
+		Watches:  uint64(s.watches.Load()),
 	}
 }

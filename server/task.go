@@ -125,7 +125,10 @@ func (t *task) execute() (err error) {
 	if err := t.decompress(); err != nil {
 		return err
 	}
-	return op.do(t)
+	if op.events == 0 {
+		return op.do(t)
+	}
+	return t.own(t.session.placeOf(t.file), op.events, func() error { return op.do(t) })
 }
 
 // cancelRequest is CANCEL.

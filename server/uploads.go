@@ -31,8 +31,8 @@ type uploads struct {
 	kept     map[partID]*keptPart
 }
 
-// place is the destination of an upload. Its directory is open all the time, so
-// that the identity holds.
+// place is a name in a directory, such as the destination of an upload. As long as it counts
+// the directory is open, or watched, so that the identity holds.
 type place struct {
 	directory fileID
 	name      string

@@ -64,13 +64,13 @@ func statusText(s *remote.Status) string {
 	if s.FileSizeLimit > 0 {
 		line("file size limit", "%d bytes", s.FileSizeLimit)
 	}
-	line("session limits", "%d requests of %d bytes, %d open files, %v without a connection", s.Requests, s.Payload, s.Handles, s.Grace)
+	line("session limits", "%d requests of %d bytes, %d open files, %d watches, %v without a connection", s.Requests, s.Payload, s.Handles, s.Watches, s.Grace)
 	line("uploads", "%d bytes", s.Staged)
 	if s.Holder != "" {
 		line("held by", "%s", s.Holder)
 	}
 	for _, p := range s.Sessions {
-		line("session", "%s since %s, %d requests, %d open files", p.Peer, p.Since.Local().Format(time.DateTime), p.Requests, p.Handles)
+		line("session", "%s since %s, %d requests, %d open files, %d watches", p.Peer, p.Since.Local().Format(time.DateTime), p.Requests, p.Handles, p.Watches)
 	}
 	return b.String()
 }

@@ -75,7 +75,7 @@
 //	status    = {"started": time, "sessions": [*peer],
 //	             "holder": tstr,               ; who has the server, where it is exclusive
 //	             "staged": uint}               ; bytes
-//	peer      = {"peer": tstr, "since": time, "requests": uint, "handles": uint}
+//	peer      = {"peer": tstr, "since": time, "requests": uint, "handles": uint, "watches": uint}
 //
 // A request that breaks this is a BAD_REQUEST, and so are unknown flags, a range that ends beyond
 // 2^63-1, a path that is not "/" or names that each follow a "/", a payload too many or too few.
@@ -239,6 +239,10 @@
 //	page           1023 KiB    of LIST, whatever it asks for
 //	handles        1024        open; one more is TOO_MANY, or BUSY where the sessions of the server
 //	                           have a quarter as many as its process may have descriptors
+//	watches        4096        one more is TOO_MANY,
+//	watched paths  1 MiB       as are longer ones, together
+//	told names     256         of a directory that wait to be sent; more are any,
+//	told bytes     64 KiB      of all such names; more, and anything may have changed
 //	answers        256         are kept, of requests that change something
 //	path           32 KiB      a longer one is NAME_TOO_LONG,
 //	names          1024        as is one of more names,
@@ -255,9 +259,28 @@
 // # Notices
 //
 //	1 CHANGED [directory: path, names: [*name]]   of these entries; no names: of any, and beneath
-//	2 GONE    [directory: path]                   it exists no longer and is not watched
+//	2 GONE    [directory: path]                   it is no longer there, and not watched
 //
-// A session is told of changes in the directories that it watches, but for those that it made itself.
+// A session is told of changes in the directories that it watches, but for those that it made
+// itself: entries that have come or gone, and others' content and attributes. It does not matter
+// who made them, another session or a process of the server's machine. A notice is sent when
+// requests can see what it tells of. It may tell of many changes, or of more than there were.
+//
+// WATCH is answered when the directory is watched: who lists it after that misses nothing. A path
+// that is watched already, and UNWATCH of one that is not, are DONE. Notices that were under way
+// may come after UNWATCH, and GONE may come before the answer to the WATCH that it ends.
+//
+// What is watched is the directory to which the path leads. When that is removed, unmounted or
+// renamed, whoever did it, it is GONE, and where it was renamed so is what the session watches
+// beneath its path. That a directory on the way to it was renamed is told to sessions that watch
+// that one, or its parent.
+//
+// After a take-over, and where the server has lost track of changes, CHANGED "/" without names
+// tells that anything that the session watches may have changed.
+//
+// WATCH is BUSY where the system has no room for a watch, UNSUPPORTED where it has none to offer.
+// Some changes the server can't see: those by other machines where the jail is on a network's file
+// system, those through another hard link, and, until the file is closed, those through mmap.
 //
 // # Codes
 //

@@ -28,7 +28,7 @@ var (
 	goldenInfo = Info{Version: "0.3.0", Protocol: 2, Features: []string{"zstd"}, Exclusive: true, FileSizeLimit: 1 << 32,
 		Requests: 256, Bytes: 32 << 20, Payload: 1 << 20, Handles: 4096, Watches: 1024, Grace: 60}
 	goldenStatus = Status{Started: goldenTime, Staged: 70000, Holder: "192.0.2.7:5000",
-		Sessions: []Peer{{Peer: "192.0.2.7:5000", Since: goldenTime, Requests: 1}}}
+		Sessions: []Peer{{Peer: "192.0.2.7:5000", Since: goldenTime, Requests: 1, Watches: 2}}}
 	allChanges = Changes{Size: new(int64(0)), Mode: new(uint16(0o600)), Modified: new(goldenTime), Accessed: new(-goldenTime)}
 )
 

@@ -42,4 +42,5 @@ type Peer struct {
 	Since    Time   `cbor:"since"`
 	Requests uint64 `cbor:"requests"` // under way
 	Handles  uint64 `cbor:"handles"`  // open
+	Watches  uint64 `cbor:"watches"`  // of directories
 }

@@ -27,6 +27,14 @@ const (
 	MaxAnswers = 2 * MaxRequests
 	// MaxHandles is how many files may be open.
 	MaxHandles = 1024
+	// MaxWatches is how many paths may be watched, and MaxWatchedPaths how many bytes these may
+	// take together.
+	MaxWatches      = 4096
+	MaxWatchedPaths = 1 << 20
+	// MaxToldNames is how many names of one directory wait to be told, and MaxToldBytes how many
+	// bytes those of all directories may take.
+	MaxToldNames = 256
+	MaxToldBytes = 64 << 10
 	// MaxPage is the longest page of a listing, in bytes.
 	MaxPage = MaxAnswer - 1<<10
 	// MaxRemovalDepth is how deep the directories may be nested in one that is removed

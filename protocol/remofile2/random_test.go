@@ -92,7 +92,7 @@ func (r random) answer() Answer {
 		Resumed: r.coin(),
 		Info: Info{Version: "1.é", Protocol: r.uint(), Features: []string{"zstd"}, ReadOnly: r.coin(), Exclusive: r.coin(), PortableNames: r.coin(),
 			FileSizeLimit: r.uint(), Requests: r.uint(), Bytes: r.uint(), Payload: r.uint(), Handles: r.uint(), Watches: r.uint(), Grace: r.uint()},
-		Status: Status{Started: r.time(), Sessions: []Peer{{"x", r.time(), r.uint(), r.uint()}}, Holder: "y", Staged: r.uint()},
+		Status: Status{Started: r.time(), Sessions: []Peer{{"x", r.time(), r.uint(), r.uint(), r.uint()}}, Holder: "y", Staged: r.uint()},
 	}
 	if r.IntN(10) == 0 {
 		a.Code, a.Message = Code(1+r.IntN(1<<16-1)), strings.Repeat("é", r.IntN(100))

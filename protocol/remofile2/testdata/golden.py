@@ -15,7 +15,7 @@ INFO = {
 }
 STATUS = {
     "started": NOW, "staged": 70000, "holder": "192.0.2.7:5000",
-    "sessions": [{"peer": "192.0.2.7:5000", "since": NOW, "requests": 1, "handles": 0}],
+    "sessions": [{"peer": "192.0.2.7:5000", "since": NOW, "requests": 1, "handles": 0, "watches": 2}],
 }
 SESSION, SECRET = bytes(range(16)), bytes(range(32))
 
