@@ -1,12 +1,15 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -17,28 +20,75 @@ import (
 // the error joins (errors.Join) an *Error for each. Only an unreachable server or
 // the end of ctx stops the whole.
 func (c *Client) UploadDirectory(ctx context.Context, source, p string, o TransferOptions) error {
-	return c.uploadTree(ctx, source, p, o, 0)
+	t := newTree(ctx, c, o)
+	there := newPlace()
+	close(there.decided)
+	there.usable = true
+	t.upload(source, p, there, 0)
+	return t.finish()
 }
 
-func (c *Client) uploadTree(ctx context.Context, source, p string, o TransferOptions, depth int) error {
+// upload starts the transfer of a directory to a path in another one.
+func (t *tree) upload(source, p string, above *place, depth int) {
 	const op = "upload"
 	if depth == maxDepth {
-		return tooDeep(op, source)
+		t.fail(tooDeep(op, source))
+		return
 	}
 	entries, err := os.ReadDir(source)
 	if err != nil {
-		return localError(op, source, err)
+		t.fail(localError(op, source, err))
+		return
 	}
-	if err := c.ensureDirectory(ctx, p, o.Replace); err != nil {
+	here := newPlace()
+	t.start(func() (err error) {
+		defer close(here.decided)
+		if above.wait() {
+			err = t.client.ensureDirectory(t.ctx, p, t.o.Replace)
+			here.usable = err == nil
+		}
 		return err
-	}
-	return transferEach(ctx, entries, &o, os.DirEntry.IsDir, func(e os.DirEntry) error {
+	})
+	for _, e := range entries {
+		if t.stopped.Load() || here.isUnusable() {
+			return
+		}
 		from, to := filepath.Join(source, e.Name()), path.Join(p, e.Name())
 		if e.IsDir() {
-			return c.uploadTree(ctx, from, to, o, depth+1)
+			t.upload(from, to, here, depth+1)
+			continue
 		}
-		return c.UploadFile(ctx, from, to, o)
-	})
+		t.start(func() error {
+			if !here.wait() {
+				return nil
+			}
+			return t.client.UploadFile(t.ctx, from, to, t.o)
+		})
+	}
+}
+
+// place is a directory that something is to be sent to.
+type place struct {
+	decided chan struct{} // closed when usable is set
+	usable  bool
+}
+
+func newPlace() *place { return &place{decided: make(chan struct{})} }
+
+// wait reports whether the directory can be used, when that is known.
+func (p *place) wait() bool {
+	<-p.decided
+	return p.usable
+}
+
+// isUnusable reports whether it is known already that it can't.
+func (p *place) isUnusable() bool {
+	select {
+	case <-p.decided:
+		return !p.usable
+	default:
+		return false
+	}
 }
 
 // ensureDirectory makes the directory p, or accepts the one that is there.
@@ -55,31 +105,42 @@ func (c *Client) ensureDirectory(ctx context.Context, p string, existing bool) e
 }
 
 // DownloadDirectory fetches the directory p and all in it into the local directory
-// destination, which must not exist unless o.Replace is set. Errors are those of
-// UploadDirectory.
+// destination, which must not exist unless o.Replace is set, or p is "/". Symbolic links to files are
+// fetched as what they lead to. Errors are those of UploadDirectory.
 func (c *Client) DownloadDirectory(ctx context.Context, p, destination string, o TransferOptions) error {
-	return c.downloadTree(ctx, p, destination, o, 0)
-}
-
-func (c *Client) downloadTree(ctx context.Context, p, destination string, o TransferOptions, depth int) error {
-	const op = "download"
-	if depth == maxDepth {
-		return tooDeep(op, p)
+	e, err := c.Stat(ctx, p)
+	root := path.Clean(p)
+	switch {
+	case err != nil:
+	case !e.IsDir():
+		err = &Error{Op: "download", Path: p, Code: NotDirectory}
+	default:
+		err = ensureLocalDirectory(destination, o.Replace || root == "/")
 	}
-	entries, err := c.List(ctx, p)
 	if err != nil {
 		return err
 	}
-	if err := ensureLocalDirectory(destination, o.Replace); err != nil {
-		return err
-	}
-	return transferEach(ctx, entries, &o, func(e Entry) bool { return e.IsDir() }, func(e Entry) error {
-		from, to := path.Join(p, e.Name), filepath.Join(destination, e.Name)
-		if e.IsDir() {
-			return c.downloadTree(ctx, from, to, o, depth+1)
+	t := newTree(ctx, c, o)
+	err = c.Walk(ctx, root, func(from string, e Entry, err error) error {
+		if err != nil {
+			t.fail(err)
+			return t.orStop(nil)
 		}
-		return c.DownloadFile(ctx, from, to, o)
+		to := filepath.Join(destination, strings.TrimPrefix(from, root))
+		if !e.descends() {
+			t.start(func() error { return c.DownloadFile(ctx, from, to, o) })
+			return t.orStop(nil)
+		}
+		if err := ensureLocalDirectory(to, o.Replace); err != nil {
+			t.fail(err)
+			return t.orStop(fs.SkipDir)
+		}
+		return t.orStop(nil)
 	})
+	if err != nil {
+		t.fail(err)
+	}
+	return t.finish()
 }
 
 // ensureLocalDirectory makes a local directory, or accepts one that is there, but
@@ -97,51 +158,88 @@ func ensureLocalDirectory(name string, existing bool) error {
 	return localError(op, name, err)
 }
 
-// treeFiles is how many files of a directory are transferred at a time: a small one costs
-// a round trip.
-const treeFiles = 32
+// treeTasks is how many files and directories of a tree are transferred at a time: a small
+// one costs a round trip.
+const treeTasks = 64
 
-// transferEach transfers each entry and returns what failed, joined in their order. Files
-// go side by side, unless somebody watches the progress of one after the other.
-func transferEach[E any](ctx context.Context, entries []E, o *TransferOptions, directory func(E) bool, transfer func(E) error) error {
-	failed := make([]error, len(entries))
-	var stopped atomic.Bool
-	run := func(i int) {
-		failed[i] = transfer(entries[i])
-		if stops(ctx, failed[i]) {
-			stopped.Store(true)
-		}
-	}
-	places := make(chan struct{}, treeFiles)
-	var running sync.WaitGroup
-	for i, e := range entries {
-		if stopped.Load() {
-			break
-		}
-		if directory(e) || o.Progress != nil {
-			run(i)
-			continue
-		}
-		places <- struct{}{}
-		running.Go(func() {
-			run(i)
-			<-places
-		})
-	}
-	running.Wait()
-	return errors.Join(failed...)
+// tree is the transfer of a tree. It goes through the tree in order, and starts a task for
+// each file. A task may wait for those that were started before it.
+type tree struct {
+	ctx     context.Context
+	client  *Client
+	o       TransferOptions
+	tasks   chan struct{} // holds an element for each task that runs
+	running sync.WaitGroup
+	stopped atomic.Bool // all would fail
+
+	started int // tasks and failures so far
+
+	mu     sync.Mutex
+	failed []failedTask // guarded by mu
 }
 
-// stops reports whether the transfer of a tree has to end with this error, which may
-// be several.
-func stops(ctx context.Context, err error) bool {
-	return interrupted(ctx, err) || errors.Is(err, Cancelled)
+// failedTask is what did not succeed.
+type failedTask struct {
+	number int // of tree.started
+	err    error
 }
 
-// maxDepth bounds the depth of a tree: the listings of a server may show the same
-// directory again and again, through symbolic links.
-const maxDepth = 200
+func newTree(ctx context.Context, c *Client, o TransferOptions) *tree {
+	return &tree{ctx: ctx, client: c, o: o, tasks: make(chan struct{}, treeTasks)}
+}
 
-func tooDeep(op, p string) error {
-	return &Error{Op: op, Path: p, Code: InvalidName, Err: errors.New("the tree is too deep; does it contain itself?")}
+// start runs a task on a goroutine of its own, for which finish waits: but if somebody watches the progress
+// of one file after the other, at once.
+func (t *tree) start(task func() error) {
+	if t.stopped.Load() {
+		return
+	}
+	number := t.started
+	t.started++
+	if t.o.Progress != nil {
+		t.note(number, task())
+		return
+	}
+	t.tasks <- struct{}{}
+	t.running.Go(func() {
+		t.note(number, task())
+		<-t.tasks
+	})
+}
+
+// fail takes note of what could not be started.
+func (t *tree) fail(err error) {
+	t.note(t.started, err)
+	t.started++
+}
+
+func (t *tree) note(number int, err error) {
+	if err == nil {
+		return
+	}
+	if interrupted(t.ctx, err) || errors.Is(err, Cancelled) {
+		t.stopped.Store(true)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed = append(t.failed, failedTask{number, err})
+}
+
+// orStop is what a WalkFunc returns: result, unless all would fail.
+func (t *tree) orStop(result error) error {
+	if t.stopped.Load() {
+		return fs.SkipAll
+	}
+	return result
+}
+
+// finish waits for all tasks and returns what failed, in the order of the tree.
+func (t *tree) finish() error {
+	t.running.Wait()
+	slices.SortFunc(t.failed, func(a, b failedTask) int { return cmp.Compare(a.number, b.number) })
+	errs := make([]error, len(t.failed))
+	for i, f := range t.failed {
+		errs[i] = f.err
+	}
+	return errors.Join(errs...)
 }

@@ -49,7 +49,7 @@ func (c *downloadCommand) Run(ctx context.Context, out *output) error {
 	return each(ctx, out, sources, func(s source) error {
 		defer bar.clear()
 		if s.name == "." {
-			return c.downloadRoot(ctx, out, client, destination, bar)
+			return c.downloadRoot(ctx, client, destination, bar)
 		}
 		return c.download(ctx, client, s.path, filepath.Join(destination, s.name), bar)
 	})
@@ -78,17 +78,14 @@ func (c *downloadCommand) download(ctx context.Context, client *remote.Client, f
 
 // downloadRoot brings all that is in the jail, which itself has no name, into the
 // local directory to.
-func (c *downloadCommand) downloadRoot(ctx context.Context, out *output, client *remote.Client, to string, bar *progress) error {
+func (c *downloadCommand) downloadRoot(ctx context.Context, client *remote.Client, to string, bar *progress) error {
 	if !c.Recursive {
 		return skipped("/")
 	}
-	entries, err := client.List(ctx, "/")
-	if err != nil {
-		return err
-	}
-	return each(ctx, out, entries, func(e remote.Entry) error {
-		return c.download(ctx, client, "/"+e.Name, filepath.Join(to, e.Name), bar)
-	})
+	o := remote.TransferOptions{Replace: c.Force}
+	bar.watch(&o)
+	err := client.DownloadDirectory(ctx, "/", to, o)
+	return withHint(err, remote.Exists, "--force replaces it")
 }
 
 // remoteName is the name under which a remote path arrives; the root's content

@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 	"time"
@@ -11,14 +13,11 @@ import (
 	"github.com/remofile/remofile/remote"
 )
 
-// maxDepth bounds the depth of a listed tree: through symbolic links of the
-// server a directory can show itself again and again.
-const maxDepth = 200
-
 type listCommand struct {
-	All       bool   `short:"a" help:"Show kind (d: directory), size in bytes and modification time, too."`
+	All       bool   `short:"a" help:"Show kind (d: directory, l: symbolic link), size in bytes and modification time, too."`
 	Long      bool   `short:"l" help:"The same as --all."`
-	Recursive bool   `short:"r" help:"List the whole tree, with names relative to DIRECTORY."`
+	Recursive bool   `short:"r" help:"List the whole tree, with names relative to DIRECTORY. Symbolic links are not followed."`
+	JSON      bool   `help:"Write one JSON object a line for each name: its kind (file, directory, other), size in bytes and modification time, and whether it is a symbolic link; kind and size are those of what that leads to."`
 	Directory string `arg:"" optional:"" default:"/" help:"Remote directory to list (${default})."`
 	connection
 }
@@ -42,51 +41,85 @@ func (c *listCommand) Run(ctx context.Context, out *output) error {
 	defer client.Close()
 
 	w := bufio.NewWriter(out.stdout)
-	err = c.list(ctx, client, listing{w, out}, "")
+	if c.Recursive {
+		err = c.listTree(ctx, client, w, out)
+	} else {
+		err = c.listDirectory(ctx, client, w, out)
+	}
 	if flushed := w.Flush(); flushed != nil {
 		return stdoutFailed(flushed)
 	}
 	return err
 }
 
-// listing is where names are written.
-type listing struct {
-	*bufio.Writer // keeps its first error for Flush
-	out           *output
-}
-
-// list writes the directory at the path relative to c.Directory, "" for that
-// itself, and with -r what is below it.
-func (c *listCommand) list(ctx context.Context, client *remote.Client, to listing, relative string) error {
-	directory := path.Join(c.Directory, relative)
-	if strings.Count(relative, "/") == maxDepth {
-		return failed(directory+": the tree is too deep; does it contain itself?", "")
-	}
-	entries, err := client.List(ctx, directory)
+func (c *listCommand) listDirectory(ctx context.Context, client *remote.Client, w *bufio.Writer, out *output) error {
+	entries, err := client.List(ctx, c.Directory)
 	if err != nil {
 		return err
 	}
-	return each(ctx, to.out, entries, func(e remote.Entry) error {
-		e.Name = path.Join(relative, e.Name)
-		if c.write(to, e) != nil {
-			return alreadyTold(exitFailed) // by Run, at Flush
+	for _, e := range entries {
+		if c.write(w, out, e) != nil {
+			break // which Flush tells
 		}
-		if !c.Recursive || !e.IsDir() {
+	}
+	return nil
+}
+
+// listTree goes on where a directory can't be listed.
+func (c *listCommand) listTree(ctx context.Context, client *remote.Client, w *bufio.Writer, out *output) error {
+	status := exitDone
+	root := strings.TrimSuffix(path.Clean(c.Directory), "/") + "/"
+	err := client.Walk(ctx, c.Directory, func(p string, e remote.Entry, err error) error {
+		if err != nil {
+			if status = max(status, out.report(err)); status > exitFailed {
+				return fs.SkipAll
+			}
 			return nil
 		}
-		return c.list(ctx, client, to, e.Name)
+		e.Name = strings.TrimPrefix(p, root)
+		if c.write(w, out, e) != nil {
+			return fs.SkipAll // which Flush tells
+		}
+		return nil
 	})
+	if err == nil && status != exitDone {
+		err = alreadyTold(status)
+	}
+	return err
 }
 
 // write writes the line of one entry.
-func (c *listCommand) write(to listing, e remote.Entry) error {
+func (c *listCommand) write(w *bufio.Writer, out *output, e remote.Entry) error {
+	if c.JSON {
+		return c.writeJSON(w, e)
+	}
 	if c.All || c.Long {
 		kind := '-'
-		if e.IsDir() {
+		switch {
+		case e.Link:
+			kind = 'l'
+		case e.IsDir():
 			kind = 'd'
 		}
-		fmt.Fprintf(to, "%c %12d %s ", kind, e.Size, e.Modified.Local().Format(time.DateTime))
+		fmt.Fprintf(w, "%c %12d %s ", kind, e.Size, e.Modified.Local().Format(time.DateTime))
 	}
-	_, err := fmt.Fprintln(to, to.out.name(e.Name))
+	_, err := fmt.Fprintln(w, out.name(e.Name))
 	return err
+}
+
+func (*listCommand) writeJSON(w *bufio.Writer, e remote.Entry) error {
+	line := struct {
+		Name     string    `json:"name"`
+		Kind     string    `json:"kind"`
+		Size     int64     `json:"size"`
+		Modified time.Time `json:"modified"`
+		Link     bool      `json:"link"`
+	}{e.Name, "other", e.Size, e.Modified.UTC(), e.Link}
+	switch {
+	case e.Mode.IsRegular():
+		line.Kind = "file"
+	case e.IsDir():
+		line.Kind = "directory"
+	}
+	return json.NewEncoder(w).Encode(line)
 }
