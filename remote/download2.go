@@ -57,7 +57,7 @@ func (c *client2) download(ctx context.Context, p string, w io.Writer, o *Transf
 		return 0, err
 	}
 	d := download2{flow: f, w: w, name: path.Base(p), attr: opened.answer.Attr, o: o, asked: f.chunk}
-	err = d.run(ctx)
+	err = forgotten(d.run(ctx))
 	return d.done, err
 }
 

@@ -62,7 +62,7 @@ func (c *Client) uploadFile(ctx context.Context, name, p string, o TransferOptio
 // destination at a time, only one goes on with it. The next download of such a file into
 // the directory removes what is older than a day.
 func (c *Client) DownloadFile(ctx context.Context, p, destination string, o TransferOptions) error {
-	in, err := createIncoming(destination, o.Replace)
+	in, err := newIncoming(destination, o.Replace)
 	if err != nil {
 		return err
 	}
