@@ -139,8 +139,13 @@ func (t *task) access() int {
 // opened returns the file of the task's handle.
 func (t *task) opened() (*os.File, error) { return t.file.opened() }
 
-// closeFile is CLOSE.
-func (t *task) closeFile() error { return t.file.close(t.Flags&remofile2.CloseDiscard != 0) }
+// closeFile is CLOSE. It fails where what it follows, OPEN or STAGE, has failed.
+func (t *task) closeFile() error {
+	if t.file.closed {
+		return code(remofile2.CodeBadHandle)
+	}
+	return t.file.close(t.Flags&remofile2.CloseDiscard != 0)
+}
 
 func (t *task) statFile() error {
 	f, err := t.opened()

@@ -105,6 +105,17 @@ def main():
     removed, = session.ask(REMOVE, b"/removed", REMOVE_RECURSIVE)
     assert removed == 2, removed
 
+    # What other sessions change.
+    session.ask(WATCH, b"/from python")
+    other = Session(PORT, TOKEN)
+    other.ask(MKDIR, b"/from python/new", 0o700)
+    event, directory, names_changed = session.notice()
+    assert event == CHANGED and directory == b"/from python", (event, directory)
+    assert not names_changed or b"new" in names_changed, names_changed
+    other.ask(REMOVE, b"/from python/new", REMOVE_DIRECTORY)
+    other.end()
+    session.ask(UNWATCH, b"/from python")
+
     session.end()
 
 
