@@ -18,6 +18,7 @@ type cutter struct {
 	running sync.WaitGroup
 	mu      sync.Mutex // guards what follows, and is held while plan is called
 	closed  bool
+	carried int // connections so far
 	conns   map[net.Conn]struct{}
 }
 
@@ -102,6 +103,7 @@ func (c *cutter) carry(client net.Conn) {
 		defer c.leave(nc)
 	}
 	c.mu.Lock()
+	c.carried++
 	up, down := c.plan()
 	c.mu.Unlock()
 	var both sync.WaitGroup

@@ -1,13 +1,106 @@
 package integration
 
 import (
+	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/remofile/remofile/remote"
 )
+
+var model = porcupine.Model{
+	Init: func() any { return state{} },
+	Step: func(s, a, o any) (bool, any) { return s.(state).step(a.(action), o.(reply)) },
+	Partition: func(history []porcupine.Operation) (places [][]porcupine.Operation) {
+		byPlace := make(map[string][]porcupine.Operation)
+		for _, op := range history {
+			place := op.Input.(action).place
+			byPlace[place] = append(byPlace[place], op)
+		}
+		for _, ops := range byPlace {
+			places = append(places, ops)
+		}
+		return places
+	},
+}
+
+// checkTime bounds the check of a history. Those of the tests take a part of a second.
+const checkTime = 60 * time.Second
+
+// checkHistory returns why a history is not linearizable. That it can't be told in
+// checkTime is an error, too.
+func checkHistory(history []porcupine.Operation) error {
+	for _, place := range model.Partition(history) {
+		alone := model
+		alone.Partition = nil
+		result, info := porcupine.CheckOperationsVerbose(alone, place, checkTime)
+		if result != porcupine.Ok {
+			return fmt.Errorf("the history of %s is %s, about here:\n%s", place[0].Input.(action).place, result,
+				describeHistory(unexplained(place, info)))
+		}
+	}
+	return inUseTruly(history)
+}
+
+// unexplained returns the first actions that no order was found for, and those at the same
+// time and shortly before.
+func unexplained(ops []porcupine.Operation, info porcupine.LinearizationInfo) []porcupine.Operation {
+	var longest []porcupine.Operation
+	for _, partial := range info.PartialLinearizationsOperations()[0] {
+		if len(partial) > len(longest) {
+			longest = partial
+		}
+	}
+	explained := func(op porcupine.Operation) bool { return slices.Contains(longest, op) }
+	rest := slices.DeleteFunc(slices.Clone(ops), explained)
+	first := slices.MinFunc(rest, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	long := 2 * (first.Return - first.Call)
+	elsewhen := func(op porcupine.Operation) bool { return op.Return < first.Call-long || op.Call > first.Return }
+	return slices.DeleteFunc(slices.Clone(ops), elsewhen)
+}
+
+// inUseTruly returns an error unless to each upload that was refused as in use, or displaced,
+// there was another one of the same name under way.
+func inUseTruly(history []porcupine.Operation) error {
+	for _, refused := range history {
+		if r := refused.Output.(reply).result; r != inUse && r != displaced {
+			continue
+		}
+		a := refused.Input.(action)
+		user := func(op porcupine.Operation) bool {
+			b := op.Input.(action)
+			return b.kind == put && b.place == a.place && b.slot == a.slot && b.content != a.content &&
+				op.Call <= refused.Return && op.Return >= refused.Call
+		}
+		if !slices.ContainsFunc(history, user) {
+			return fmt.Errorf("nobody uses what is in use:\n%s", describeHistory([]porcupine.Operation{refused}))
+		}
+	}
+	return nil
+}
+
+func describeHistory(ops []porcupine.Operation) string {
+	slices.SortFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	var b strings.Builder
+	for _, op := range ops {
+		until := fmt.Sprintf("%9d", op.Return/1000)
+		if op.Return == unending {
+			until = "        ?"
+		}
+		o := op.Output.(reply)
+		fmt.Fprintf(&b, "%9d to %s us, client %2d: %v: %s", op.Call/1000, until, op.ClientId, op.Input, o.result)
+		if o.content != absent {
+			fmt.Fprintf(&b, " %d", o.content)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
 
 // told is one line of a history.
 func told(client int, call, ret int64, kind kind, s slot, c content, r result) porcupine.Operation {
@@ -126,7 +219,7 @@ func modelHistory(rnd *rand.Rand, n int) (history []porcupine.Operation) {
 	for i := range n {
 		a := action{
 			kind:  []kind{put, create, mkdir, remove, move, get, look}[rnd.IntN(7)],
-			place: "place", slot: slot(rnd.IntN(slots)), to: slot(rnd.IntN(3)), replace: rnd.IntN(2) == 0,
+			place: "place", slot: slot(rnd.IntN(slots)), to: slot(rnd.IntN(3)), how: remote.RenameMode(rnd.IntN(3)), replace: rnd.IntN(2) == 0,
 		}
 		if a.kind == put {
 			a.content = content(i + 1)

@@ -1,13 +1,11 @@
 package integration
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/anishathalye/porcupine"
+	"github.com/remofile/remofile/remote"
 )
 
 // A history is what clients asked of a server, and were told, at the same time. It is
@@ -107,7 +105,8 @@ type action struct {
 	kind    kind
 	place   string
 	slot    slot
-	to      slot    // of move
+	to      slot // of move
+	how     remote.RenameMode
 	content content // of put
 	replace bool    // of put
 }
@@ -128,7 +127,7 @@ func (a action) String() string {
 	s := fmt.Sprintf("%s %s/%v", a.kind, a.place, a.slot)
 	switch {
 	case a.kind == move:
-		s += fmt.Sprintf(" to %v", a.to)
+		s += fmt.Sprintf(" to %v, mode %d", a.to, a.how)
 	case a.kind == put && a.replace:
 		s += fmt.Sprintf(" %d, replacing", a.content)
 	case a.kind == put:
@@ -152,7 +151,8 @@ const (
 	notAFile     result = "not a file"
 	notDirectory result = "not a directory"
 	notEmpty     result = "not empty"
-	inUse        result = "in use" // by another upload; nothing was done
+	inUse        result = "in use"    // by another upload; nothing was done
+	displaced    result = "displaced" // by another one while the link was lost; nothing was done
 	unknown      result = "unknown"
 )
 
@@ -195,8 +195,13 @@ func (s state) do(a action) (state, reply) {
 	case move:
 		replaced := s[a.to]
 		switch {
-		case held == absent || !inDirectory(a.to):
+		case held == absent || !inDirectory(a.to) || a.how == remote.RenameExchange && replaced == absent:
 			return s, reply{result: notFound}
+		case a.how == remote.RenameExchange:
+			s[a.slot], s[a.to] = replaced, held
+			return s, reply{result: done}
+		case a.how == remote.RenameKeep && replaced != absent:
+			return s, reply{result: exists}
 		case replaced == directory && held != directory:
 			return s, reply{result: notAFile}
 		case replaced != absent && replaced != directory && held == directory:
@@ -216,98 +221,9 @@ func (s state) step(a action, told reply) (bool, state) {
 	switch told.result {
 	case unknown:
 		return true, after
-	case inUse:
+	case inUse, displaced:
 		return a.kind == put, s
 	default:
 		return said == told, after
 	}
-}
-
-var model = porcupine.Model{
-	Init: func() any { return state{} },
-	Step: func(s, a, o any) (bool, any) { return s.(state).step(a.(action), o.(reply)) },
-	Partition: func(history []porcupine.Operation) (places [][]porcupine.Operation) {
-		byPlace := make(map[string][]porcupine.Operation)
-		for _, op := range history {
-			place := op.Input.(action).place
-			byPlace[place] = append(byPlace[place], op)
-		}
-		for _, ops := range byPlace {
-			places = append(places, ops)
-		}
-		return places
-	},
-}
-
-// checkTime bounds the check of a history. Those of the tests take a part of a second.
-const checkTime = 60 * time.Second
-
-// checkHistory returns why a history is not linearizable. That it can't be told in
-// checkTime is an error, too.
-func checkHistory(history []porcupine.Operation) error {
-	for _, place := range model.Partition(history) {
-		alone := model
-		alone.Partition = nil
-		result, info := porcupine.CheckOperationsVerbose(alone, place, checkTime)
-		if result != porcupine.Ok {
-			return fmt.Errorf("the history of %s is %s, about here:\n%s", place[0].Input.(action).place, result,
-				describeHistory(unexplained(place, info)))
-		}
-	}
-	return inUseTruly(history)
-}
-
-// unexplained returns the first actions that no order was found for, and those at the same
-// time and shortly before.
-func unexplained(ops []porcupine.Operation, info porcupine.LinearizationInfo) []porcupine.Operation {
-	var longest []porcupine.Operation
-	for _, partial := range info.PartialLinearizationsOperations()[0] {
-		if len(partial) > len(longest) {
-			longest = partial
-		}
-	}
-	explained := func(op porcupine.Operation) bool { return slices.Contains(longest, op) }
-	rest := slices.DeleteFunc(slices.Clone(ops), explained)
-	first := slices.MinFunc(rest, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
-	long := 2 * (first.Return - first.Call)
-	elsewhen := func(op porcupine.Operation) bool { return op.Return < first.Call-long || op.Call > first.Return }
-	return slices.DeleteFunc(slices.Clone(ops), elsewhen)
-}
-
-// inUseTruly returns an error unless to each upload that was refused as in use there was
-// another one of the same name under way.
-func inUseTruly(history []porcupine.Operation) error {
-	for _, refused := range history {
-		if refused.Output.(reply).result != inUse {
-			continue
-		}
-		a := refused.Input.(action)
-		user := func(op porcupine.Operation) bool {
-			b := op.Input.(action)
-			return b.kind == put && b.place == a.place && b.slot == a.slot && b.content != a.content &&
-				op.Call <= refused.Return && op.Return >= refused.Call
-		}
-		if !slices.ContainsFunc(history, user) {
-			return fmt.Errorf("nobody uses what is in use:\n%s", describeHistory([]porcupine.Operation{refused}))
-		}
-	}
-	return nil
-}
-
-func describeHistory(ops []porcupine.Operation) string {
-	slices.SortFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
-	var b strings.Builder
-	for _, op := range ops {
-		until := fmt.Sprintf("%9d", op.Return/1000)
-		if op.Return == unending {
-			until = "        ?"
-		}
-		o := op.Output.(reply)
-		fmt.Fprintf(&b, "%9d to %s us, client %2d: %v: %s", op.Call/1000, until, op.ClientId, op.Input, o.result)
-		if o.content != absent {
-			fmt.Fprintf(&b, " %d", o.content)
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
 }

@@ -10,16 +10,18 @@ import (
 // of TCP.
 type meteredLink struct {
 	address  string // where clients find the server
-	server   string
 	listener net.Listener
 	running  sync.WaitGroup // the accepting goroutine, and those of the connections
 
 	mu     sync.Mutex // guards what follows
+	server string
 	closed bool
 	conns  []net.Conn
-	bytes  int64  // carried, in both directions
-	mark   int64  // of bytes, when reached is called; 0 is never
-	then   func() // called once
+	bytes  int64 // carried, in both directions
+	mark   int64 // of bytes, when then is called; 0 is never
+	then   func()
+
+	calling sync.WaitGroup // then, while it runs; added to under mu
 }
 
 // startMeteredLink starts a link, which ends with the test.
@@ -35,15 +37,33 @@ func startMeteredLink(t testing.TB, server string) *meteredLink {
 	return l
 }
 
-// after calls then when so many bytes more have been carried; nothing is carried before it
-// returns. 0 is never.
+// lead makes the link one to another server, for connections to come.
+func (l *meteredLink) lead(server string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.server = server
+}
+
+func (l *meteredLink) target() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.server
+}
+
+// after calls then when so many bytes more have been carried, at least 1; nothing more is
+// carried the same way before it returns.
 func (l *meteredLink) after(bytes int64, then func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mark, l.then = 0, then
-	if bytes > 0 {
-		l.mark = l.bytes + bytes
-	}
+	l.mark, l.then = l.bytes+bytes, then
+}
+
+// forget sees to it that then is not called any longer, and waits for it where it was.
+func (l *meteredLink) forget() {
+	l.mu.Lock()
+	l.mark = 0
+	l.mu.Unlock()
+	l.calling.Wait()
 }
 
 // carried returns how many bytes have been carried so far.
@@ -67,7 +87,7 @@ func (l *meteredLink) accept() {
 // connect carries a connection until one side has ended it.
 func (l *meteredLink) connect(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", l.server)
+	server, err := net.Dial("tcp", l.target())
 	if err != nil {
 		return
 	}
@@ -93,11 +113,19 @@ func (l *meteredLink) close() {
 	l.listener.Close()
 	l.mu.Lock()
 	l.closed = true
+	l.mu.Unlock()
+	l.cut()
+	l.running.Wait()
+}
+
+// cut ends all connections, with what is under way.
+func (l *meteredLink) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, c := range l.conns {
 		c.Close()
 	}
-	l.mu.Unlock()
-	l.running.Wait()
+	l.conns = nil
 }
 
 // carry carries one direction of a connection, and ends it all.
@@ -112,7 +140,7 @@ func (l *meteredLink) carry(from, to net.Conn) {
 			if _, err := to.Write(rest[:due]); err != nil {
 				return
 			}
-			l.count(due)
+			l.count(due)()
 			rest = rest[due:]
 		}
 		if err != nil {
@@ -131,12 +159,19 @@ func (l *meteredLink) due(bytes int) int {
 	return bytes
 }
 
-func (l *meteredLink) count(bytes int) {
+// count returns what is to be called now.
+func (l *meteredLink) count(bytes int) (due func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bytes += int64(bytes)
-	if l.mark > 0 && l.bytes >= l.mark {
-		l.mark = 0
-		l.then()
+	if l.mark == 0 || l.bytes < l.mark {
+		return func() {}
+	}
+	l.mark = 0
+	l.calling.Add(1)
+	then := l.then
+	return func() {
+		defer l.calling.Done()
+		then()
 	}
 }

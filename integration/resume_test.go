@@ -52,7 +52,9 @@ func newResumption(t *testing.T, up bool) *resumption {
 func (r *resumption) transfer(ctx context.Context, o remote.TransferOptions, after int64, interrupted func()) (carried int64, err error) {
 	r.t.Helper()
 	link := startMeteredLink(r.t, r.server)
-	link.after(after, interrupted)
+	if after > 0 {
+		link.after(after, interrupted)
+	}
 	c := dial(r.t, remote.Options{Address: link.address})
 	defer c.Close()
 	if r.up {
@@ -83,17 +85,22 @@ func (r *resumption) interrupt(after int64, o remote.TransferOptions) (completed
 	return err == nil
 }
 
-// part returns the path of the part that was left, or "".
+// part returns the path of the part that was left, or "". A process that is killed may leave
+// an empty file that is to become one.
 func (r *resumption) part() (path string) {
 	r.t.Helper()
 	err := filepath.WalkDir(filepath.Dir(r.destination), func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && p != r.destination {
-			if path != "" {
-				r.t.Errorf("both %s and %s are left", path, p)
-			}
-			path = p
+		if err != nil || !d.Type().IsRegular() || p == r.destination {
+			return err
 		}
-		return err
+		if info, err := d.Info(); err != nil || info.Size() == 0 {
+			return err
+		}
+		if path != "" {
+			r.t.Errorf("both %s and %s are left", path, p)
+		}
+		path = p
+		return nil
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -321,6 +328,26 @@ func TestTwoDownloadsDoNotShareAPart(t *testing.T) {
 		holds(t, r.destination, content)
 		hasOnly(t, r.local, "file")
 	}
+}
+
+// TestOfTwoUploadsTheSecondIsRefused has the same one under way twice.
+func TestOfTwoUploadsTheSecondIsRefused(t *testing.T) {
+	r := newResumption(t, true)
+	content := strings.Repeat("0123456789abcdef", 4<<20/16)
+	write(t, r.source, content)
+	second := func(_ []byte, remaining, size int64, _ string) bool {
+		if remaining == size/2 {
+			if err := r.complete(remote.TransferOptions{}); !errors.Is(err, remote.Busy) {
+				t.Errorf("the second: error %v, want %v", err, remote.Busy)
+			}
+		}
+		return true
+	}
+	if err := r.complete(remote.TransferOptions{Progress: second}); err != nil {
+		t.Errorf("the first: %v", err)
+	}
+	holds(t, r.destination, content)
+	hasOnly(t, r.jail, "file")
 }
 
 func entriesOf(t *testing.T, dir string) (names []string) {

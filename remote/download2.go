@@ -54,10 +54,10 @@ func (c *client2) download(ctx context.Context, p string, w io.Writer, o *Transf
 	}
 	opened, err := f.pop(ctx)
 	if err != nil {
-		return 0, err
+		return 0, forgotten(err)
 	}
 	d := download2{flow: f, w: w, name: path.Base(p), attr: opened.answer.Attr, o: o, asked: f.chunk}
-	err = d.run(ctx)
+	err = forgotten(d.run(ctx))
 	return d.done, err
 }
 

@@ -12,15 +12,17 @@ import (
 
 // incoming is a local file that is not complete, beside the name that it will have.
 type incoming struct {
-	*os.File
-	path        string // of the file; "" when it has none of its own any longer
 	destination string
 	replace     bool
-	part        bool // it may be kept, see makePart
+	mode        fs.FileMode // less the umask
+
+	*os.File        // nil before it is written
+	path     string // of the file; "" when it has none of its own any longer
+	part     bool   // it may be kept, see makePart
 }
 
-// createIncoming fails early where the destination can't be.
-func createIncoming(destination string, replace bool) (*incoming, error) {
+// newIncoming fails where the destination can't be.
+func newIncoming(destination string, replace bool) (*incoming, error) {
 	mode := fs.FileMode(0o666)
 	info, err := os.Lstat(destination)
 	switch {
@@ -34,18 +36,38 @@ func createIncoming(destination string, replace bool) (*incoming, error) {
 	case info.Mode().IsRegular():
 		mode = info.Mode().Perm()
 	}
-	path := filepath.Join(filepath.Dir(destination), ".rmf-"+rand.Text())
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return nil, localError("download", destination, err)
+	return &incoming{destination: destination, replace: replace, mode: mode}, nil
+}
+
+// create makes the file, if there is none yet: what is refused at once leaves nothing, even
+// where the process is killed.
+func (in *incoming) create() error {
+	if in.File != nil {
+		return nil
 	}
-	return &incoming{File: f, path: path, destination: destination, replace: replace}, nil
+	path := filepath.Join(filepath.Dir(in.destination), ".rmf-"+rand.Text())
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, in.mode)
+	if err != nil {
+		return localError("download", in.destination, err)
+	}
+	in.File, in.path = f, path
+	return nil
+}
+
+func (in *incoming) Write(b []byte) (int, error) {
+	if err := in.create(); err != nil {
+		return 0, err
+	}
+	return in.File.Write(b)
 }
 
 // resume puts the part that an earlier download has left in the place of the file, and
 // returns its size in bytes. Where there is none, the file becomes the part. Where it can't,
 // or another process has the part, the download goes on without one.
 func (in *incoming) resume() (int64, error) {
+	if err := in.create(); err != nil {
+		return 0, err
+	}
 	dir, name := filepath.Split(in.destination)
 	path := filepath.Join(dir, partName(name))
 	part, err := openPart(path)
@@ -88,6 +110,9 @@ func (in *incoming) adopt(part *os.File) (int64, error) {
 
 // commit gives the file its size, of which it may have more, and its name, in one step.
 func (in *incoming) commit(size int64) error {
+	if err := in.create(); err != nil {
+		return err
+	}
 	if in.part {
 		if err := in.Truncate(size); err != nil {
 			return localError("download", in.destination, err)
@@ -136,6 +161,9 @@ func (in *incoming) rename() error {
 // end closes the file, and removes the name that it had before the commit unless it is a
 // part to be kept.
 func (in *incoming) end(keep bool) {
+	if in.File == nil {
+		return
+	}
 	if in.path != "" && !(in.part && keep) {
 		os.Remove(in.path)
 	}

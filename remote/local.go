@@ -15,10 +15,24 @@ import (
 // Of a file of more than 1 MiB a server that speaks Remofile 2 keeps what it has for a
 // day, where the upload is interrupted: by the end of ctx, or because the server can't be
 // reached any longer. Another upload of the same source to the same path then sends only
-// what that lacks. Other failures leave nothing.
+// what that lacks. Other failures leave nothing. A server that has been restarted gets the
+// file anew; it fails with OutcomeUnknown where all of it had been sent, and it is not to
+// replace what may be the file itself.
 func (c *Client) UploadFile(ctx context.Context, source, p string, o TransferOptions) error {
-	err := c.uploadFile(ctx, source, p, o)
+	err := anew(o.Replace, func() error { return c.uploadFile(ctx, source, p, o) })
 	return c.failure("upload", p, err)
+}
+
+// anew transfers a file, and again where the server has forgotten the session, unless that
+// may have been done and must not be done twice.
+func anew(replace bool, transfer func() error) error {
+	for n := 0; ; n++ {
+		err := transfer()
+		unclear := errors.Is(err, OutcomeUnknown) && !replace
+		if !errors.Is(err, errForgotten) || unclear || n == maxForgotten {
+			return err
+		}
+	}
 }
 
 func (c *Client) uploadFile(ctx context.Context, name, p string, o TransferOptions) error {
@@ -62,7 +76,11 @@ func (c *Client) uploadFile(ctx context.Context, name, p string, o TransferOptio
 // destination at a time, only one goes on with it. The next download of such a file into
 // the directory removes what is older than a day.
 func (c *Client) DownloadFile(ctx context.Context, p, destination string, o TransferOptions) error {
-	in, err := createIncoming(destination, o.Replace)
+	return anew(true, func() error { return c.downloadFile(ctx, p, destination, o) })
+}
+
+func (c *Client) downloadFile(ctx context.Context, p, destination string, o TransferOptions) error {
+	in, err := newIncoming(destination, o.Replace)
 	if err != nil {
 		return err
 	}

@@ -148,10 +148,9 @@ func (s *session2) abandonLocked(c *call) {
 		return
 	}
 	if s.link != nil && c.ID <= s.link.sent {
-		s.admit(&call{
-			Request:  remofile2.Request{Operation: remofile2.OpCancel, Cancel: c.ID},
-			admitted: make(chan struct{}), abandoned: true,
-		})
+		cancel := newCall(&remofile2.Request{Operation: remofile2.OpCancel, Cancel: c.ID}, nil)
+		cancel.abandoned = true
+		s.admit(cancel)
 	} else if !c.kept() {
 		s.remove(func(d *call) bool { return d == c })
 	}

@@ -14,7 +14,7 @@ import (
 const minPayload = 4 << 10
 
 const (
-	// minPause is the first pause between two attempts to connect: it doubles each time,
+	// minPause is the pause before the third attempt to connect: it doubles each time,
 	// up to a quarter of the timeout, so that a call does not miss a server that is back.
 	minPause = 50 * time.Millisecond
 	// maxUseless is how many links in a row may end without an answer to any request.
@@ -151,8 +151,8 @@ func (s *session2) need() (need bool, pause time.Duration, err error) {
 		return false, 0, &Error{Code: Unreachable, Err: errors.New("the server hangs up again and again")}
 	case held && !waited && time.Since(o.since) > grace:
 		return false, 0, errForgotten
-	case o.failures > 0:
-		pause = min(minPause<<min(o.failures-1, 10), s.dialer.opts.Timeout/4)
+	case o.failures > 1:
+		pause = min(minPause<<min(o.failures-2, 10), s.dialer.opts.Timeout/4)
 		pause = pause/2 + rand.N(pause/2+1) // not all clients of a server at once
 		pause -= time.Since(o.tried)
 	}

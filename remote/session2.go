@@ -59,6 +59,17 @@ type call struct {
 	over      bool    // answered is closed
 }
 
+func newCall(r *remofile2.Request, payload *[]byte) *call {
+	size := 0
+	if payload != nil {
+		size = len(*payload)
+	}
+	return &call{
+		Request: *r, begun: time.Now(), bytes: r.Cost(size), out: payload,
+		admitted: make(chan struct{}), answered: make(chan struct{}),
+	}
+}
+
 func newSession2(d *dialer, succeed func(*session2, *link2)) *session2 {
 	s := &session2{
 		dialer:  d,
@@ -167,15 +178,7 @@ func (s *session2) begin(ctx context.Context, r *remofile2.Request, payload *[]b
 
 // enqueue is begin that does not wait for room.
 func (s *session2) enqueue(r *remofile2.Request, payload *[]byte) *call {
-	c := &call{
-		Request: *r, out: payload, begun: time.Now(),
-		admitted: make(chan struct{}), answered: make(chan struct{}),
-	}
-	size := 0
-	if payload != nil {
-		size = len(*payload)
-	}
-	c.bytes = r.Cost(size)
+	c := newCall(r, payload)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {

@@ -3,9 +3,19 @@ package remote
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/remofile/remofile/protocol/remofile2"
 )
+
+// forgotten returns what it means to a transfer that its session has come to an end: what
+// did not become visible has not been done.
+func forgotten(err error) error {
+	if errors.Is(err, errForgotten) {
+		return &Error{Code: Unreachable, Err: errForgotten}
+	}
+	return err
+}
 
 // chunkSize2 is how much of a file a request carries, in bytes, where nobody chose.
 const chunkSize2 = 256 << 10

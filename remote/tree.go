@@ -94,6 +94,9 @@ func (p *place) isUnusable() bool {
 // ensureDirectory makes the directory p, or accepts the one that is there.
 func (c *Client) ensureDirectory(ctx context.Context, p string, existing bool) error {
 	err := c.MakeDirectory(ctx, p)
+	if existing && errors.Is(err, OutcomeUnknown) {
+		err = c.MakeDirectory(ctx, p)
+	}
 	if !existing || !errors.Is(err, Exists) {
 		return err
 	}

@@ -16,6 +16,7 @@ type upload2 struct {
 	name   string
 	buffer []byte // for a block
 	done   int64  // bytes that have been sent, or need not be
+	whole  bool   // COMMIT has been sent, perhaps
 	o      *TransferOptions
 }
 
@@ -29,7 +30,9 @@ func (c *client2) upload(ctx context.Context, p string, src source, size int64, 
 	}
 	u := upload2{flow: f, src: src, size: size, name: path.Base(p), o: o}
 	u.buffer = make([]byte, min(f.block(), max(size, 1)))
-	err = u.run(ctx, p)
+	if err = u.run(ctx, p); !u.whole {
+		err = forgotten(err)
+	}
 	switch {
 	case err == nil:
 		f.finish(0)
@@ -70,6 +73,7 @@ func (u *upload2) run(ctx context.Context, p string) error {
 			return err
 		}
 	}
+	u.whole = true
 	if err := u.push(ctx, &commit, nil); err != nil {
 		return err
 	}

@@ -1,0 +1,201 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/remofile/remofile/remote"
+)
+
+// killing is a file that rmf overwrites again and again, one way, through a metered link to
+// a server process.
+type killing struct {
+	resumption           // its server is what the link leads to
+	bin        string    // where rmf is
+	process    *exec.Cmd // the server
+	link       *meteredLink
+}
+
+func newKilling(t *testing.T, bin string, up bool) *killing {
+	t.Helper()
+	k := &killing{resumption: resumption{t: t, up: up, jail: t.TempDir(), local: t.TempDir()}, bin: bin}
+	k.link = startMeteredLink(t, "")
+	k.startServer()
+	k.source, k.destination = filepath.Join(k.jail, "file"), filepath.Join(k.local, "file")
+	if up {
+		k.source, k.destination = k.destination, k.source
+	}
+	return k
+}
+
+func (k *killing) startServer() {
+	k.process = exec.Command(filepath.Join(k.bin, "rmf"), "run", "--address", "127.0.0.1", k.jail, "0", token)
+	k.server = startListening(k.t, k.process)
+	k.link.lead(k.server)
+}
+
+// restartServer kills the server and starts another one for the same jail.
+func (k *killing) restartServer() {
+	k.process.Process.Kill()
+	k.process.Process.Wait()
+	k.startServer()
+}
+
+// command is the transfer.
+func (k *killing) command() *exec.Cmd {
+	host, port, err := net.SplitHostPort(k.link.address)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	args := []string{"download", "--force", "--hostname", host, "--port", port, "/file", k.local}
+	if k.up {
+		args = []string{"upload", "--force", "--hostname", host, "--port", port, k.source, "/"}
+	}
+	cmd := exec.Command(filepath.Join(k.bin, "rmf"), args...)
+	cmd.Env = append(os.Environ(), "REMOFILE_TOKEN="+token)
+	return cmd
+}
+
+// TestKilledTransfers kills one side of a transfer that replaces a file, at random moments.
+// Whoever reads the file always has the old or the new one, whole, and the same command goes
+// on. REMOFILE_TEST_SEED repeats a run that failed.
+func TestKilledTransfers(t *testing.T) {
+	moments := 5
+	if fullSize() {
+		moments = 100
+	}
+	bin := buildRmf(t)
+	seed := testSeed(t)
+	for i, test := range []struct {
+		name string
+		up   bool
+		kill func(k *killing, client *os.Process)
+	}{
+		{"client of an upload", true, func(_ *killing, client *os.Process) { client.Kill() }},
+		{"server of an upload", true, func(k *killing, _ *os.Process) { k.restartServer() }},
+		{"client of a download", false, func(_ *killing, client *os.Process) { client.Kill() }},
+		{"server of a download", false, func(k *killing, _ *os.Process) { k.restartServer() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			k := newKilling(t, bin, test.up)
+			random := rand.New(rand.NewPCG(seed, uint64(i)))
+			old := randomBytes(random, 1000)
+			write(t, k.destination, string(old))
+			for range moments {
+				old = k.moment(random, old, test.kill)
+			}
+		})
+	}
+}
+
+// moment kills the transfer of a new file, and has it done then. It returns the file.
+func (k *killing) moment(random *rand.Rand, old []byte, kill func(*killing, *os.Process)) []byte {
+	k.t.Helper()
+	content := randomBytes(random, uploadHead+1+random.IntN(4<<20))
+	write(k.t, k.source, string(content))
+	stopReading := k.startReaders(old, content)
+	defer stopReading()
+	client := k.command()
+	after := 1 + random.Int64N(int64(len(content)))
+	if err := client.Start(); err != nil {
+		k.t.Fatal(err)
+	}
+	k.link.after(after, func() {
+		kill(k, client.Process)
+		k.link.cut()
+	})
+	err := client.Wait()
+	k.link.forget()
+	if err == nil {
+		k.t.Logf("it was quicker than %d of %d bytes", after, len(content))
+	}
+	var part []byte
+	if path := k.part(); path != "" {
+		part, err = os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			k.t.Fatal(err)
+		}
+	}
+	there := k.there(part, content)
+	k.t.Logf("killed after %d of %d bytes, a part of %d: %d are right", after, len(content), len(part), there)
+	before := k.link.carried()
+	if out, err := k.command().CombinedOutput(); err != nil {
+		k.t.Fatalf("again: %v\n%s", err, out)
+	}
+	carried := k.link.carried() - before
+	if most := int64(len(content)) - there; carried > most+most/50+64<<10 {
+		k.t.Errorf("%d bytes were carried, for %d of %d that are to be transferred", carried, most, len(content))
+	}
+	if got := read(k.t, k.destination); !bytes.Equal(got, content) {
+		k.t.Errorf("%d bytes have arrived, or other ones than the %d of the source", len(got), len(content))
+	}
+	if left := k.part(); left != "" {
+		k.t.Errorf("%s is left", left)
+	}
+	hasOnly(k.t, k.jail, "file")
+	return content
+}
+
+// startReaders has the destination read all the time, where it is and, if that is the jail, by
+// a client, until stop.
+func (k *killing) startReaders(old, content []byte) (stop func()) {
+	ctx, cancel := context.WithCancel(k.t.Context())
+	var running sync.WaitGroup
+	check := func(got []byte, by string) {
+		if !bytes.Equal(got, old) && !bytes.Equal(got, content) {
+			k.t.Errorf("read by %s: %d bytes, neither the old %d nor the new %d", by, len(got), len(old), len(content))
+		}
+	}
+	running.Go(func() { // until stop
+		for ctx.Err() == nil {
+			got, err := os.ReadFile(k.destination)
+			if err != nil {
+				k.t.Error(err)
+			}
+			check(got, "a process")
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	if k.up {
+		running.Go(func() { // until stop
+			for ctx.Err() == nil {
+				k.readRemotely(ctx, check)
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// readRemotely reads the file as a client does, until that fails: with the server, it must.
+func (k *killing) readRemotely(ctx context.Context, check func(got []byte, by string)) {
+	c, err := remote.Dial(ctx, remote.Options{Address: k.link.target(), Token: token})
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	for {
+		var got bytes.Buffer
+		if _, err := c.Download(ctx, "/file", &got, remote.TransferOptions{}); err != nil {
+			if !errors.Is(err, context.Canceled) && !errors.Is(err, remote.Unreachable) {
+				k.t.Errorf("read by a client: %v", err)
+			}
+			return
+		}
+		check(got.Bytes(), "a client")
+		time.Sleep(10 * time.Millisecond)
+	}
+}
