@@ -366,7 +366,7 @@ func entriesOf(t *testing.T, dir string) (names []string) {
 // the directory of a download.
 func TestAbandonedPartsAreSwept(t *testing.T) {
 	r := newResumption(t, false)
-	write(t, r.source, strings.Repeat("0123456789abcdef", 4<<20/16))
+	write(t, r.source, string(random(4<<20)))
 	abandon := func(name string) (part string) {
 		known := entriesOf(t, r.local)
 		r.destination = filepath.Join(r.local, name)

@@ -105,8 +105,9 @@ func (l *slowLink) close() {
 
 // direction is one of the two of a link.
 type direction struct {
-	delay time.Duration
-	rate  float64 // bytes a second
+	delay   time.Duration
+	rate    float64   // bytes a second
+	replace [2][]byte // the first, where a piece contains it, by the second, which is as long
 
 	mu   sync.Mutex // guards free
 	free time.Time  // when the last byte that was sent has left
@@ -177,6 +178,9 @@ func (d *direction) carry(from, to *net.TCPConn) error {
 		p := unused.Get().(*piece)
 		if p.size, err = from.Read(p.buffer); err != nil {
 			break
+		}
+		if d.replace[0] != nil {
+			copy(p.buffer, bytes.ReplaceAll(p.buffer[:p.size], d.replace[0], d.replace[1]))
 		}
 		left := d.send(p.size)
 		ahead.sleepUntil(left.Add(-sendAhead))

@@ -10,6 +10,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
@@ -47,10 +48,14 @@ type backend interface {
 // Dial connects to a server and checks the token.
 func Dial(ctx context.Context, o Options) (*Client, error) {
 	cfg, err := o.config()
+	var codec *compression.Codec
+	if err == nil {
+		codec, err = compression.NewCodec()
+	}
 	if err != nil {
 		return nil, &Error{Op: "dial", Path: o.Address, Err: err}
 	}
-	d := &dialer{opts: o, cfg: cfg}
+	d := &dialer{opts: o, cfg: cfg, codec: codec}
 	conn, err := d.connect(ctx)
 	if err != nil {
 		return nil, d.failure("dial", o.Address, err)

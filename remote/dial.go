@@ -5,13 +5,15 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
 // dialer opens connections to one server.
 type dialer struct {
-	opts Options // complete
-	cfg  zmtp.Config
+	opts  Options // complete
+	cfg   zmtp.Config
+	codec *compression.Codec // of the payloads of all sessions
 }
 
 // connect dials and authenticates, both within one silence timeout.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/remofile/remofile/protocol/remofile2"
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 	"github.com/remofile/remofile/protocol/zmtp"
 )
 
@@ -15,7 +16,8 @@ type link2 struct {
 	session *session2
 	conn    *zmtp.Conn
 	since   time.Time
-	wake    chan struct{} // tells the writer that there is something to send
+	wake    chan struct{}      // tells the writer that there is something to send
+	codec   *compression.Codec // nil: the server takes no compressed payloads
 
 	// Guarded by session.mu.
 	sent    uint64 // the id that was sent last
@@ -61,7 +63,7 @@ func (l *link2) read() error {
 // receive gives an answer to the call that waits for it.
 func (l *link2) receive(frames [][]byte) error {
 	id, err := remofile2.PeekID(frames[0])
-	if err != nil || len(frames) > 2 {
+	if err != nil || len(frames) > 3 || len(frames) == 3 && l.codec == nil {
 		return corrupted(errUnasked)
 	}
 	if id == 0 {
@@ -75,17 +77,32 @@ func (l *link2) receive(frames [][]byte) error {
 	if err != nil {
 		return corrupted(err)
 	}
-	var payload []byte
-	var memory *[]byte
-	if len(frames) == 2 {
-		if payload = frames[1]; !c.Operation.AnswerPayload() || int64(len(payload)) > c.bytes {
-			return corrupted(errors.New("more bytes than asked for"))
+	var p answerPayload
+	if len(frames) > 1 {
+		if p, err = l.takePayload(c, frames[1:]); err != nil {
+			return corrupted(err)
 		}
-		memory = l.session.buffer(0)
-		*memory = l.conn.Keep(*memory)
 	}
-	l.session.answer(c, a, payload, memory)
+	l.session.answer(c, a, p)
 	return nil
+}
+
+// takePayload takes the frames behind the header of an answer.
+func (l *link2) takePayload(c *call, frames [][]byte) (p answerPayload, err error) {
+	p.payload = frames[0]
+	size := len(p.payload)
+	if len(frames) == 2 {
+		p.size, err = compression.Size(frames[0], frames[1])
+		size = p.size
+	}
+	if err == nil && (!c.Operation.AnswerPayload() || int64(size) > c.bytes) {
+		err = errors.New("more bytes than asked for")
+	}
+	if err == nil {
+		p.memory = l.session.buffer(0)
+		*p.memory = l.conn.Keep(*p.memory)
+	}
+	return p, err
 }
 
 // write sends the requests, one after the other.
@@ -113,7 +130,7 @@ func (l *link2) send(c *call) error {
 	if c.out == nil {
 		return l.conn.WriteMessage(header)
 	}
-	return l.conn.WriteMessage(header, *c.out)
+	return l.sendPayload(header, c)
 }
 
 func (l *link2) rouse() {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/remofile/remofile/protocol/remofile2"
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 )
 
 // queue is the calls of a session. It is guarded by session2.mu.
@@ -108,10 +109,11 @@ func (s *session2) admit(c *call) {
 	s.queue.add(c)
 	switch {
 	case c.opens():
-		s.handles[c.Handle] = true
+		s.handles[c.Handle] = new(compression.Trials)
 	case c.Operation == remofile2.OpClose:
 		delete(s.handles, c.Handle)
 	}
+	c.trials = s.handles[c.Handle]
 	close(c.admitted)
 	if s.link != nil {
 		s.link.rouse()
@@ -205,9 +207,8 @@ func (s *session2) sought(id uint64) *call {
 	return nil
 }
 
-// answer ends a call with what a message says, and makes room for others. Memory is what
-// payload stands in.
-func (s *session2) answer(c *call, a remofile2.Answer, payload []byte, memory *[]byte) {
+// answer ends a call with what a message says, and makes room for others.
+func (s *session2) answer(c *call, a remofile2.Answer, p answerPayload) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
@@ -219,7 +220,7 @@ func (s *session2) answer(c *call, a remofile2.Answer, payload []byte, memory *[
 		delete(s.handles, c.Handle)
 	}
 	if !c.over {
-		c.answer, c.payload, c.memory = a, payload, memory
+		c.answer, c.answerPayload = a, p
 		c.end(nil)
 	}
 	s.advance()

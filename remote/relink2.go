@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/remofile/remofile/protocol/remofile2"
@@ -54,6 +55,9 @@ func (s *session2) enter(l *link2, a *remofile2.Answer) {
 	}
 	if s.err != nil {
 		return // serve ends at once
+	}
+	if slices.Contains(s.info.Features, remofile2.FeatureZstd) {
+		l.codec = s.dialer.codec
 	}
 	s.link = l
 	close(s.linked)
@@ -212,7 +216,7 @@ func (s *session2) attachRequest() remofile2.Request {
 	s.lastID++
 	return remofile2.Request{
 		ID: s.lastID, Operation: remofile2.OpAttach, Session: s.id, Secret: s.secret,
-		Features: []string{remofile2.FeatureResume},
+		Features: []string{remofile2.FeatureResume, remofile2.FeatureZstd},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/remofile/remofile/protocol/remofile2"
+	"github.com/remofile/remofile/protocol/remofile2/compression"
 )
 
 // session2 is a session in Remofile 2, as the server knows it: the requests under way and
@@ -35,7 +36,7 @@ type session2 struct {
 	awaited    int // callers of ready
 	lastID     uint64
 	lastHandle remofile2.Handle
-	handles    map[remofile2.Handle]bool // open, or about to be
+	handles    map[remofile2.Handle]*compression.Trials // open, or about to be: of what is written
 	queue      queue
 }
 
@@ -47,16 +48,23 @@ type call struct {
 	admitted chan struct{} // closed when it is under way, or err is set
 	answered chan struct{} // closed when answer and payload are set, or err
 	answer   remofile2.Answer
-	payload  []byte  // of the answer, valid until release
-	memory   *[]byte // that payload stands in
-	err      error   // why there is no answer
+	answerPayload
+	err error // why there is no answer
 
 	// Guarded by session2.mu.
-	out       *[]byte // payload of the request, nil for none; kept until it is answered
-	sent      bool    // over some link
-	writing   bool    // the link's writer has out
-	abandoned bool    // nobody waits for the answer
-	over      bool    // answered is closed
+	trials    *compression.Trials // of the handle, nil for none
+	out       *[]byte             // payload of the request, nil for none; kept until it is answered
+	sent      bool                // over some link
+	writing   bool                // the link's writer has out
+	abandoned bool                // nobody waits for the answer
+	over      bool                // answered is closed
+}
+
+// answerPayload is the payload of an answer, valid until release.
+type answerPayload struct {
+	payload []byte
+	memory  *[]byte // that payload stands in; nil where there is none
+	size    int     // of payload when decompressed, 0 where it is not compressed
 }
 
 func newCall(r *remofile2.Request, payload *[]byte) *call {
@@ -76,7 +84,7 @@ func newSession2(d *dialer, succeed func(*session2, *link2)) *session2 {
 		succeed: succeed,
 		wake:    make(chan struct{}, 1),
 		linked:  make(chan struct{}),
-		handles: make(map[remofile2.Handle]bool),
+		handles: make(map[remofile2.Handle]*compression.Trials),
 		outage:  outage{since: time.Now(), err: &Error{Code: Timeout}},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -198,7 +206,11 @@ func (s *session2) wait(ctx context.Context, c *call) (*remofile2.Answer, error)
 		s.abandon(c)
 		return nil, err
 	}
-	if _, err := s.outcome(c); err != nil {
+	_, err := s.outcome(c)
+	if err == nil {
+		err = s.decompress(c)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &c.answer, nil
@@ -321,7 +333,7 @@ func (s *session2) newHandle() remofile2.Handle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastHandle++
-	for s.lastHandle == 0 || s.handles[s.lastHandle] {
+	for s.lastHandle == 0 || s.handles[s.lastHandle] != nil {
 		s.lastHandle++
 	}
 	return s.lastHandle
