@@ -147,10 +147,13 @@ func entryOf(name string, a *remofile2.Attr) Entry {
 }
 
 func (c *client2) follow(ctx context.Context, dir string, entries []Entry) error {
-	s, err := c.session(ctx)
-	if err != nil {
-		return err
-	}
+	_, err := again(ctx, c, true, func(s *session2) (struct{}, error) {
+		return struct{}{}, s.follow(ctx, dir, entries)
+	})
+	return err
+}
+
+func (s *session2) follow(ctx context.Context, dir string, entries []Entry) error {
 	var calls []*call
 	var links []*Entry
 	for i := range entries {
@@ -167,7 +170,7 @@ func (c *client2) follow(ctx context.Context, dir string, entries []Entry) error
 	}
 	for i, stat := range calls {
 		a, err := s.wait(ctx, stat)
-		if err != nil && (!s.alive() || ctx.Err() != nil) {
+		if err != nil && interrupted(ctx, err) {
 			return err
 		}
 		if err == nil && a.Attr.Kind <= remofile2.KindDirectory {

@@ -272,7 +272,7 @@ func lost(err error) *Error {
 		return &Error{Code: Timeout}
 	case errors.As(err, &errno):
 		return &Error{Code: Unreachable, Err: errno}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return &Error{Code: Unreachable, Err: errLost}
 	default:
 		return corrupted(err)

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"io"
 	"maps"
 	"net"
 	"slices"
@@ -92,6 +93,7 @@ func (f *fake2) options(o Options) Options {
 
 func (f *fake2) dial(context.Context, string) (net.Conn, error) {
 	ours, theirs := bufferedPipe()
+	ours = socket{ours}
 	f.mu.Lock()
 	f.links++
 	n := f.links
@@ -114,6 +116,26 @@ func (f *fake2) dial(context.Context, string) (net.Conn, error) {
 		f.serve(conn, n)
 	})
 	return ours, nil
+}
+
+// socket is the end of a pipe with the errors of a real connection.
+type socket struct{ net.Conn }
+
+func (s socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	return n, socketError(err)
+}
+
+func (s socket) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	return n, socketError(err)
+}
+
+func socketError(err error) error {
+	if err == io.ErrClosedPipe {
+		return syscall.ECONNRESET
+	}
+	return err
 }
 
 // refused is a shape for links that can't be made.
