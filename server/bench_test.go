@@ -2,6 +2,9 @@ package server
 
 import (
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"testing"
 
 	. "github.com/remofile/remofile/protocol/remofile2"
@@ -38,6 +41,50 @@ func BenchmarkTransfer2(b *testing.B) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// BenchmarkList lists a directory of 20,000 entries in pages, with REMOFILE_TEST_FULL=1 one of
+// 1,000,000.
+func BenchmarkList(b *testing.B) {
+	s := serve(b, Options{})
+	s.makeFiles(entriesToList())
+	c := s.dial2()
+	for b.Loop() {
+		r := Request{Operation: OpList, Path: "/", Length: math.MaxInt64}
+		entries := 0
+		for more := true; more; more = r.Cursor != "" {
+			page := c.want(CodeDone, r)
+			entries += len(page.Entries)
+			r.Cursor = page.Cursor
+		}
+		if entries != entriesToList() {
+			b.Fatalf("%d entries", entries)
+		}
+	}
+}
+
+func entriesToList() int {
+	if os.Getenv("REMOFILE_TEST_FULL") == "1" {
+		return 1_000_000
+	}
+	return 20_000
+}
+
+// makeFiles makes so many entries of the jail. Links are made faster than files.
+func (s *served) makeFiles(n int) {
+	s.t.Helper()
+	for i := range n {
+		first := filepath.Join(s.jail, fmt.Sprint("f", i-i%10_000))
+		var err error
+		if i%10_000 == 0 {
+			err = os.WriteFile(first, nil, 0o644)
+		} else {
+			err = os.Link(first, filepath.Join(s.jail, fmt.Sprint("f", i)))
+		}
+		if err != nil {
+			s.t.Fatal(err)
 		}
 	}
 }

@@ -345,17 +345,7 @@ func TestLongListingsTakeNoMoreMemory(t *testing.T) {
 		files = 100_000
 	}
 	c := s.dial2()
-	s.write("f0", "")
-	for i := 1; i < files; i++ { // links are made faster than files
-		at := filepath.Join(s.jail, fmt.Sprintf("f%d", i-i%10_000))
-		if i%10_000 == 0 {
-			s.write(filepath.Base(at), "")
-			continue
-		}
-		if err := os.Link(at, filepath.Join(s.jail, fmt.Sprintf("f%d", i))); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.makeFiles(files)
 	sess := s.sessions[c.attach.Session]
 	page := &task{session: sess, ctx: t.Context(), Request: Request{Operation: OpList, Path: "/", Length: math.MaxInt64}}
 	if err := page.list(); err != nil {

@@ -39,14 +39,15 @@ var ErrClosed = errors.New("server closed")
 
 // Server serves one jail. All methods may be called from several goroutines.
 type Server struct {
-	options Options // complete
-	zmtp    zmtp.Config
-	log     *slog.Logger
-	jail    *jail
-	watcher *watcher
-	uploads *uploads
-	gate    *gate
-	closed  chan struct{} // closed by the first Shutdown or Close
+	options  Options // complete
+	zmtp     zmtp.Config
+	log      *slog.Logger
+	jail     *jail
+	watcher  *watcher
+	listings *listings
+	uploads  *uploads
+	gate     *gate
+	closed   chan struct{} // closed by the first Shutdown or Close
 
 	longListings chan struct{} // holds one for each under way
 	buffers      buffers       // of payloads
@@ -100,12 +101,13 @@ func New(o Options) (*Server, error) {
 			// header of some bytes, a long header without payload.
 			MaxMessage: max(protocol.MinMessageChunk, o.MaxChunkSize) + protocol.MaxOverhead,
 		},
-		log:     o.Logger,
-		jail:    j,
-		watcher: newWatcher(j),
-		uploads: newUploads(j, o.StagingLimit),
-		gate:    newGate(protocol.MaxUnauthenticated, protocol.MaxSessions),
-		closed:  make(chan struct{}),
+		log:      o.Logger,
+		jail:     j,
+		watcher:  newWatcher(j),
+		listings: newListings(),
+		uploads:  newUploads(j, o.StagingLimit),
+		gate:     newGate(protocol.MaxUnauthenticated, protocol.MaxSessions),
+		closed:   make(chan struct{}),
 
 		codec:        codec,
 		longListings: make(chan struct{}, maxLongListings),

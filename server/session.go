@@ -264,6 +264,7 @@ func (s *session) drain() {
 func (s *session) free() {
 	s.cancel()
 	s.server.watcher.leave(s)
+	s.server.listings.end(s)
 	for _, h := range s.handles {
 		if err := h.close(false); err != nil {
 			s.log.Error("closing a file failed", "err", err)

@@ -166,7 +166,7 @@
 // LIST returns the entries behind the cursor; the empty cursor is the beginning. They take most
 // bytes or fewer in the header, but one is returned in any case; the returned cursor is empty when
 // they were the last. Cursors are names: an entry that is there all the time is listed once, whatever
-// comes and goes.
+// comes and goes. What comes after the page of the empty cursor may be left out of all that follow.
 //
 // READ returns fewer bytes than length only at the end of the file; WRITE and APPEND write all or
 // fail. SEEK finds the next data or hole from offset on, and is NO_DATA where there is none. COPY
@@ -243,6 +243,9 @@
 //	watched paths  1 MiB       as are longer ones, together
 //	told names     256         of a directory that wait to be sent; more are any,
 //	told bytes     64 KiB      of all such names; more, and anything may have changed
+//	listings       8           of all sessions keep names for their next pages,
+//	listed names   8 MiB       in each,
+//	idle listing   30 s        when no page is asked for
 //	answers        256         are kept, of requests that change something
 //	path           32 KiB      a longer one is NAME_TOO_LONG,
 //	names          1024        as is one of more names,

@@ -37,6 +37,12 @@ const (
 	MaxToldBytes = 64 << 10
 	// MaxPage is the longest page of a listing, in bytes.
 	MaxPage = MaxAnswer - 1<<10
+	// MaxListings is how many listings of a server keep names for their next pages, and
+	// MaxListingNames how many bytes these take in each.
+	MaxListings     = 8
+	MaxListingNames = 8 << 20
+	// ListingTime is how long a listing keeps them when no page is asked for.
+	ListingTime = 30 * time.Second
 	// MaxRemovalDepth is how deep the directories may be nested in one that is removed
 	// with all that is in it.
 	MaxRemovalDepth = 256
