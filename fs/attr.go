@@ -14,157 +14,219 @@ import (
 	"github.com/remofile/remofile/remote"
 )
 
-// blockSize is the size of requests that programs take for efficient, in bytes: the
-// largest that the kernel reads ahead.
-const blockSize = 128 << 10
-
-// mode returns the permission bits of all files or all directories.
-func (t *tree) mode(directory bool) uint32 {
-	if directory {
-		return 0o777 &^ t.umask
-	}
-	return 0o666 &^ t.umask
+// version tells whether a file has changed since.
+type version struct {
+	size              int64
+	modified, changed time.Time
 }
 
-// held is what a copy tells of its file.
-type held struct {
-	size     int64
-	modified time.Time
-	exact    bool // modified is the file's time, not only near it
-	unlinked bool
+func versionOf(a *remote.Attr) version { return version{a.Size, a.Modified, a.Changed} }
+
+// typeOf returns the S_IFMT part of a mode.
+func typeOf(m iofs.FileMode) uint32 {
+	switch m.Type() {
+	case iofs.ModeDir:
+		return syscall.S_IFDIR
+	case iofs.ModeSymlink:
+		return syscall.S_IFLNK
+	case iofs.ModeNamedPipe:
+		return syscall.S_IFIFO
+	case iofs.ModeSocket:
+		return syscall.S_IFSOCK
+	case iofs.ModeDevice | iofs.ModeCharDevice:
+		return syscall.S_IFCHR
+	case iofs.ModeDevice:
+		return syscall.S_IFBLK
+	default:
+		return syscall.S_IFREG
+	}
 }
 
-// held returns what the copy tells, or nil where none is held.
-func (n *node) held() *held {
-	if n.content == nil {
-		return nil
-	}
-	return n.content.held()
-}
-
-func (c *content) held() *held {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if c.copy == nil {
-		return nil
-	}
-	info, err := c.copy.Stat()
-	if err != nil {
-		return nil
-	}
-	h := &held{size: info.Size(), modified: info.ModTime(), unlinked: c.state == unlinked}
-	switch {
-	case c.version.known() && !c.dirty:
-		h.modified, h.exact = c.version.modified, true
-	case c.dirty || c.state != onServer:
-		h.exact = true
-	}
-	return h
-}
-
-// fill fills a with what the server says of the node and with what the copy knows
-// better; h is nil where there is none.
-func (n *node) fill(a *fuse.Attr, e remote.Entry, h *held) {
-	a.Mode = n.Mode() | n.tree.mode(n.IsDir())
-	a.Owner = fuse.Owner{Uid: n.tree.uid, Gid: n.tree.gid}
-	a.Nlink = 1
-	if h != nil {
-		e.Size = h.size
-		if h.exact || e.Modified.IsZero() {
-			e.Modified = h.modified
-		}
-		if h.unlinked {
-			a.Nlink = 0
-		}
-	}
-	a.Size = uint64(e.Size)
+// fill fills a with attributes of the server. The owner is who mounted.
+func (t *tree) fill(a *fuse.Attr, attr *remote.Attr) {
+	a.Mode = typeOf(attr.Mode) | uint32(attr.Mode.Perm())
+	a.Size = uint64(attr.Size)
 	a.Blocks = (a.Size + 511) / 512
 	a.Blksize = blockSize
-	a.SetTimes(&e.Modified, &e.Modified, &e.Modified)
+	a.Nlink = uint32(attr.Links)
+	a.Owner = fuse.Owner{Uid: t.uid, Gid: t.gid}
+	a.SetTimes(&attr.Modified, &attr.Modified, &attr.Changed)
 }
 
-// attributes asks the server only for what is not known here. An open file has
-// attributes even where the server can't tell its time.
-func (n *node) attributes(ctx context.Context, a *fuse.Attr) error {
-	var e remote.Entry
-	h := n.held()
-	if h == nil || !h.exact {
-		var err error
-		e, err = n.entry(ctx)
-		if err != nil && (h == nil || errors.Is(err, context.Canceled)) {
-			return err
+// fillEntry fills out for an entry whose attributes were told at that time.
+func (t *tree) fillEntry(out *fuse.EntryOut, attr *remote.Attr, told time.Time) {
+	t.fill(&out.Attr, attr)
+	left := max(0, t.cacheTime-time.Since(told))
+	out.SetEntryTimeout(left)
+	out.SetAttrTimeout(left)
+}
+
+// attr returns the attributes of the node, as the programs here see it.
+func (n *node) attr(ctx context.Context, h *handle) (remote.Attr, error) {
+	if err := n.settle(ctx, nil); err != nil {
+		return remote.Attr{}, err
+	}
+	if h == nil {
+		h = n.anyHandle()
+	}
+	if h != nil {
+		a, err := h.file.Attr(ctx)
+		if err == nil || h.isStaged() {
+			return h.shows(a), err
 		}
 	}
-	n.fill(a, e, h)
+	var a remote.Attr
+	err := n.at(func(p string) error {
+		e, err := n.tree.jail.Lstat(ctx, p)
+		a = e.Attr
+		return err
+	})
+	if err == nil && !n.IsRoot() && !n.is(&a) {
+		err = errNoName
+	}
+	return a, err
+}
+
+// anyHandle returns an open handle, the staged one if there is one, or nil.
+func (n *node) anyHandle() *handle {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.staged != nil {
+		return n.staged
+	}
+	for h := range n.handles {
+		return h
+	}
 	return nil
 }
 
-// entry returns the server's entry of the node.
-func (n *node) entry(ctx context.Context) (remote.Entry, error) {
-	if n.parent == nil {
-		return remote.Entry{Attr: remote.Attr{Mode: iofs.ModeDir, Modified: n.tree.mounted}}, nil
+// Getattr answers stat and fstat. The root has attributes even where the server can't be reached.
+func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	h, _ := f.(*handle)
+	a, err := n.attr(ctx, h)
+	if n.IsRoot() {
+		a, err = n.tree.lastRoot(a, err), nil
 	}
-	e, err := n.parent.find(ctx, n.name(), n.parent.fresh())
-	if err == nil && e.IsDir() != n.IsDir() {
-		err = syscall.ESTALE // the kernel looks the path up again
+	if err == nil {
+		n.tree.fill(&out.Attr, &a)
+		out.SetTimeout(n.tree.cacheTime)
 	}
-	return e, err
+	return n.tree.done("getattr", n.label(), err)
 }
 
-// Getattr answers stat and fstat.
-func (n *node) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	return n.tree.done("getattr", n.path, n.attributes(ctx, &out.Attr))
+// lastRoot returns the attributes of the root that the server told last.
+func (t *tree) lastRoot(a remote.Attr, err error) remote.Attr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		t.rootAttr = a
+	}
+	return t.rootAttr
 }
 
-// Setattr changes the size, and the time of modification to now. Changes of other
-// attributes that change nothing succeed; access times are dropped.
+// Setattr changes size, permission bits and times. The owner can only become what it is shown to be.
 func (n *node) Setattr(ctx context.Context, f gofs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	h, _ := f.(*handle)
-	err := n.setattr(ctx, h, in)
+	a, err := n.setattr(ctx, h, in)
 	if err == nil {
-		err = n.attributes(ctx, &out.Attr)
+		n.tree.fill(&out.Attr, &a)
+		out.SetTimeout(n.tree.cacheTime)
 	}
-	return n.tree.done("setattr", n.path, err)
+	return n.tree.done("setattr", n.label(), err)
 }
 
-func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) error {
-	if mode, ok := in.GetMode(); ok && mode != n.tree.mode(n.IsDir()) {
-		return syscall.EOPNOTSUPP
-	}
+func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) (remote.Attr, error) {
 	if uid, ok := in.GetUID(); ok && uid != n.tree.uid {
-		return syscall.EOPNOTSUPP
+		return remote.Attr{}, syscall.EPERM
 	}
 	if gid, ok := in.GetGID(); ok && gid != n.tree.gid {
-		return syscall.EOPNOTSUPP
+		return remote.Attr{}, syscall.EPERM
 	}
+	var c remote.Changes
 	if size, ok := in.GetSize(); ok {
-		return n.truncate(ctx, h, int64(size))
+		s := int64(size)
+		c.Size = &s
 	}
-	mtime, ok := in.GetMTime()
-	if !ok {
-		return nil
+	if mode, ok := in.GetMode(); ok {
+		m := iofs.FileMode(mode).Perm()
+		if mode&(syscall.S_ISUID|syscall.S_ISGID) != 0 {
+			return remote.Attr{}, syscall.EPERM
+		}
+		c.Mode = &m
 	}
-	if in.Valid&fuse.FATTR_MTIME_NOW != 0 && n.content != nil {
-		return n.modifyNow(ctx)
+	if t, ok := in.GetATime(); ok {
+		c.Accessed = &t
 	}
-	var now fuse.Attr
-	if err := n.attributes(ctx, &now); err != nil {
-		return err
+	if t, ok := in.GetMTime(); ok {
+		c.Modified = &t
 	}
-	if !mtime.Equal(now.ModTime()) {
-		return syscall.EOPNOTSUPP
+	if c == (remote.Changes{}) {
+		return n.attr(ctx, h)
 	}
-	return nil
+	return n.change(context.WithoutCancel(ctx), h, c)
 }
 
-// Statfs answers df. The protocol does not tell the server's space; what is shown
-// is a size that no program takes for full.
-func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+// change changes attributes, through a handle where there is one that can.
+func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.Attr, error) {
+	if err := n.settle(ctx, nil); err != nil {
+		return remote.Attr{}, err
+	}
+	n.changing()
+	defer n.changing()
+	if staged := n.anyHandle(); staged != nil && staged.isStaged() {
+		h = staged
+	}
+	if h != nil && (c.Size == nil || h.writable) {
+		if c.Size != nil {
+			h.touch()
+		}
+		if c.Mode != nil {
+			h.setPerm(*c.Mode)
+		}
+		a, err := h.file.Set(ctx, c)
+		return h.shows(a), err
+	}
+	var a remote.Attr
+	err := n.at(func(p string) (err error) {
+		a, err = n.tree.jail.Set(ctx, p, c)
+		return err
+	})
+	if errors.Is(err, remote.NotFound) {
+		err = errNoName
+	}
+	return a, err
+}
+
+// changing is called before and after each change of the node: what is known of it from before is
+// void.
+func (n *node) changing() {
+	n.tree.changes.Add(1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.pages = version{}
+	for h := range n.handles {
+		h.ahead.void()
+	}
+}
+
+// Statfs answers df.
+func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	const unit = 4096
-	const blocks = 1 << 50 / unit
+	t := n.tree
+	s, err := t.jail.Space(ctx, t.dir)
+	t.mu.Lock()
+	if err == nil {
+		t.space = s
+	}
+	s = t.space
+	t.mu.Unlock()
 	*out = fuse.StatfsOut{
-		Blocks: blocks, Bfree: blocks, Bavail: blocks,
-		Files: 1 << 30, Ffree: 1 << 30,
+		Blocks: uint64(s.Total) / unit, Bfree: uint64(s.Free) / unit, Bavail: uint64(s.Available) / unit,
+		Files: s.Files, Ffree: s.FreeFiles,
 		Bsize: unit, Frsize: unit, NameLen: unix.NAME_MAX,
 	}
 	return 0

@@ -1,17 +1,59 @@
 // Package fs mounts a directory of a jail as a local folder.
 //
-// It speaks to the server through package remote, which carries whole files
-// (Remofile 1), and to the kernel through go-fuse.
+// It speaks to the server through package remote and to the kernel through go-fuse. On a
+// server that speaks Remofile 2 the nodes of the mount are the server's files, read and
+// written in ranges. Remofile 1 carries whole files only: the types for that begin with
+// "whole".
 //
 // # Files
 //
+// A node is known by the server's identity of it (device, inode, time of birth), whatever
+// its names are. An open sends the name by which the node is known here; where that is
+// another file's by now it fails with ESTALE, and the kernel looks the name up again. So an
+// open after another client's close reads that client's data.
+//
+// Writes are sent as they come and not waited for; flush (each close of a descriptor) and
+// fsync wait. The first error stays with the handle, and comes out of its next write, flush
+// or fsync. Whatever else is asked of the file waits for the writes under way before.
+// A write at the end (O_APPEND) goes to the end that the file has on the server then.
+//
+// A new file is staged: its name is reserved, but nobody else sees it before it is published,
+// complete so far, by the first of: a flush, fsync, rename, link, another open. Later writes
+// are visible as they come. A file that is created to be appended to is there at once.
+//
+// An open with O_TRUNC of a file with one name and no open handle leaves the old content on
+// the server until the first flush after a write, or fsync, which put the new content in its
+// place in one step; where nothing was written the release makes the file empty. The node then
+// stands for the new file, and keeps its number. All other changes are made in place.
+//
+// # Caches
+//
+// The kernel keeps names and attributes for Options.CacheTime, in which changes of other
+// clients may go unseen, and pages until the time of modification changes. What is read in
+// sequence is read ahead. Names that do not exist are not kept.
+//
+// # A server that can't be reached
+//
+// Operations fail with EHOSTDOWN when the server has been silent for the client's
+// timeout, and work again when it is back. Look-ups, opens, reads and writes that have not
+// been sent can be interrupted: half a second after the signal they fail with EINTR. A change
+// that was sent waits for its answer, and so do close and fsync. The root has attributes
+// even then, so that the mount can always be unmounted.
+//
+// # What there is not
+//
+//   - Owners: all belongs to the user who mounted.
+//   - Set-uid and set-gid bits, devices and pipes can't be made (EPERM). Access times are those
+//     of the last change. There are no extended attributes.
+//   - Locks hold between the processes of one mount only.
+//
+// # On a Remofile 1 server
+//
 // Opening a file downloads it into a private temporary file, its copy, which
-// all handles of the file share. Reads and writes go to the copy. A flush (each
-// close of a descriptor) and an fsync upload the copy if it has changed; others
-// see the old content until the upload is complete, then the new one. An error
-// of the upload comes out of close or fsync and stays with the handle. A new
-// file is on the server after its first flush, not before. While a file is sent,
-// writes to it wait.
+// all handles of the file share. Reads and writes go to the copy. A flush and an fsync
+// upload the copy if it has changed; others see the old content until the upload is complete,
+// then the new one. A new file is on the server after its first flush, not before.
+// While a file is sent, writes to it wait.
 //
 // What an open reads after another client's close is that client's data: all
 // handles of the file, the older ones too, read the new copy then. Of two clients
@@ -19,37 +61,16 @@
 // written to replaces nothing. A file that an open empties keeps its content on the
 // server until something was written and flushed, or the file is closed.
 //
-// fsync returns when the server has the file in its kernel: the protocol can't
-// ask for more.
+// The kernel caches no names and no attributes. The listing of a directory is kept for
+// Options.CacheTime; a name that it lacks is asked of the server.
 //
-// # Directories
-//
-// The kernel caches no names and no attributes. The listing of a directory is
-// kept for Options.CacheTime, in which changes of other clients may go unseen; a
-// name that the listing lacks is asked of the server. Own changes are seen at
-// once.
-//
-// # A server that can't be reached
-//
-// Operations fail with EHOSTDOWN when the server has been silent for the client's
-// timeout, and work again when it is back. A look-up, a listing or an open can be
-// interrupted; a change that was sent waits for its answer, and so do close and
-// fsync. Nothing of the mount point itself needs the server, so that it can always
-// be unmounted.
-//
-// # What the protocol does not carry
-//
-//   - Owners and permission bits: all belongs to the user who mounted, with 0666
-//     for files and 0777 for directories less that user's umask. A change of them
-//     that changes nothing succeeds, any other fails with EOPNOTSUPP.
-//   - Times: access times are accepted and dropped. A modification time can only
-//     be set to now, which uploads the file again; other times fail with
-//     EOPNOTSUPP, and so do those of directories.
-//   - rename fails with EXDEV, so that mv copies.
-//   - Links and special files can't be made (EPERM); extended attributes and
-//     fallocate are not supported (EOPNOTSUPP).
-//   - Free space: statfs always tells 1 PiB.
+//   - fsync returns when the server has the file in its kernel.
+//   - Permission bits are 0666 for files and 0777 for directories less the umask of the user who
+//     mounted. A change of them that changes nothing succeeds, any other fails with EOPNOTSUPP.
+//   - A modification time can only be set to now, which uploads the file again; other times
+//     fail with EOPNOTSUPP, and so do those of directories.
+//   - rename fails with EXDEV, so that mv copies. Links can't be made (EPERM); fallocate is not
+//     supported (EOPNOTSUPP). statfs always tells 1 PiB.
 //   - A server that is not ours can neither replace nor remove a file: opening
 //     one for writing, and unlink, fail with EOPNOTSUPP.
-//   - Locks hold between the processes of one mount only.
 package fs

@@ -80,24 +80,3 @@ func errnoOfCode(code remote.Code) syscall.Errno {
 		return syscall.EIO
 	}
 }
-
-// done ends an operation: it logs the outcome and returns its errno. A failure
-// that is not the caller's doing is a warning.
-func (t *tree) done(op, path string, err error) syscall.Errno {
-	errno := errnoOf(err)
-	switch errno {
-	case 0:
-		t.log.Debug("done", "op", op, "path", path)
-	case syscall.EIO, syscall.EHOSTDOWN:
-		t.log.Warn("failed", "op", op, "path", path, "err", err)
-	default:
-		t.log.Debug("failed", "op", op, "path", path, "err", err)
-	}
-	return errno
-}
-
-// unsaved ends an operation that left changes unsaved.
-func (t *tree) unsaved(op, path string, err error) syscall.Errno {
-	t.log.Error("changes are not saved", "op", op, "path", path, "err", err)
-	return errnoOf(err)
-}

@@ -2,97 +2,226 @@ package fs
 
 import (
 	"context"
+	"errors"
+	iofs "io/fs"
 	"sync"
 	"syscall"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/remofile/remofile/remote"
 )
 
-// handle is one open file. What it reads and writes is the node's copy.
+// stage tells how the content of a handle waits to be published.
+type stage int
+
+const (
+	noStage      stage = iota // it is the file's
+	createdStage              // a new file, whose name is reserved
+	emptiedStage              // opened with O_TRUNC: the old content is on the server
+)
+
+// handle is one open file.
 type handle struct {
 	// Constant.
-	node     *node
-	writable bool
+	node              *node
+	file              *remote.File
+	writable, appends bool
+	parent            *node // of a file that was created here, or nil
+	name              string
+
+	ahead readAhead
 
 	mu sync.Mutex // held for memory accesses only
-	// failure is the first error of a write or a flush, or 0. It stays: what
-	// comes after it would be saved without what failed. Guarded by mu.
+	// stage changes to noStage when the content is published. Guarded by mu.
+	stage stage
+	// perm are the permission bits that what an open has emptied will have. Guarded by mu.
+	perm iofs.FileMode
+	// written: something was, or the size changed. Guarded by mu.
+	written bool
+	// entryUnsynced: the file was created by this handle, and its name not yet put on stable storage.
+	// Guarded by mu.
+	entryUnsynced bool
+	// failure is the first error of a write, a flush or a sync, or 0. It stays. Guarded by mu.
 	failure syscall.Errno
 }
 
 var (
-	_ gofs.FileReader   = (*handle)(nil)
-	_ gofs.FileWriter   = (*handle)(nil)
-	_ gofs.FileFlusher  = (*handle)(nil)
-	_ gofs.FileReleaser = (*handle)(nil)
-	_ gofs.FileLseeker  = (*handle)(nil)
+	_ gofs.FileReader    = (*handle)(nil)
+	_ gofs.FileWriter    = (*handle)(nil)
+	_ gofs.FileFlusher   = (*handle)(nil)
+	_ gofs.FileReleaser  = (*handle)(nil)
+	_ gofs.FileLseeker   = (*handle)(nil)
+	_ gofs.FileAllocater = (*handle)(nil)
 )
 
-// Read reads from the copy.
-func (h *handle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	n, err := h.node.content.read(dest, off)
+// newHandle returns a handle that is to be opened on its node.
+func newHandle(f *remote.File, flags uint32, s stage) *handle {
+	return &handle{
+		file:          f,
+		writable:      writes(flags),
+		appends:       flags&syscall.O_APPEND != 0,
+		stage:         s,
+		entryUnsynced: s == createdStage || flags&syscall.O_CREAT != 0,
+	}
+}
+
+// open enters the handle into its node.
+func (h *handle) open(n *node) {
+	h.node = n
+	h.ahead.init(h)
+	n.mu.Lock()
+	n.handles[h] = struct{}{}
+	if h.stage != noStage {
+		n.staged = h
+	}
+	n.mu.Unlock()
+	if h.writable {
+		n.tree.mu.Lock()
+		n.tree.open[h] = struct{}{}
+		n.tree.mu.Unlock()
+	}
+}
+
+// close takes the handle out of its node and closes its file.
+func (h *handle) close() error {
+	n := h.node
+	n.published(h)
+	n.mu.Lock()
+	delete(n.handles, h)
+	n.mu.Unlock()
+	n.tree.mu.Lock()
+	delete(n.tree.open, h)
+	n.tree.mu.Unlock()
+	h.ahead.end()
+	return h.file.Close()
+}
+
+// openFlags tells the kernel how to use the handle. Where the server decides what an offset is, no
+// pages are kept.
+func (h *handle) openFlags() uint32 {
+	if h.appends {
+		return fuse.FOPEN_DIRECT_IO
+	}
+	return 0
+}
+
+func (h *handle) isStaged() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stage != noStage
+}
+
+func (h *handle) setStage(s stage) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stage = s
+}
+
+// shows returns the attributes of a staged file as programs are to see them: the file keeps its
+// permission bits.
+func (h *handle) shows(a remote.Attr) remote.Attr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stage == emptiedStage {
+		a.Mode = a.Mode.Type() | h.perm
+	}
+	return a
+}
+
+// setPerm changes the permission bits that a staged file will have.
+func (h *handle) setPerm(perm iofs.FileMode) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.perm = perm
+}
+
+// commitOptions returns how the content is to be committed.
+func (h *handle) commitOptions(sync bool) remote.CommitOptions {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o := remote.CommitOptions{Sync: sync}
+	if h.stage == emptiedStage {
+		perm := h.perm
+		o.Changes.Mode = &perm
+	}
+	return o
+}
+
+// isUnwritten reports whether the handle has emptied its file and nothing more.
+func (h *handle) isUnwritten() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stage == emptiedStage && !h.written
+}
+
+// touch takes note that something is written.
+func (h *handle) touch() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.written = true
+}
+
+// dirty reports whether the server may lack something that was written.
+func (h *handle) dirty() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stage != noStage || h.failure != 0 || h.file.Unflushed() > 0
+}
+
+// Read reads from the server, or what was read ahead.
+func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	err := h.node.settle(ctx, h)
+	n := 0
+	if err == nil {
+		n, err = h.ahead.read(ctx, dest, off)
+	}
 	if err != nil {
-		return nil, h.node.tree.done("read", h.node.path, err)
+		return nil, h.node.tree.done("read", h.file.Name(), err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
 }
 
-// Lseek finds data and holes of the copy; the other kinds are the kernel's.
-func (h *handle) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
-	found, err := h.node.content.seek(int64(off), int(whence))
-	return uint64(found), errnoOf(err)
-}
-
-// Write writes to the copy.
+// Write sends what is written and does not wait for the answer.
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	if errno := h.failed(); errno != 0 {
 		return 0, errno
 	}
-	c := h.node.content
-	if err := c.take(ctx); err != nil {
-		return 0, errnoOf(err)
+	n, err := h.write(ctx, data, off)
+	if errors.Is(err, context.Canceled) {
+		if n > 0 {
+			err = nil // the program writes the rest
+		}
+		return uint32(n), errnoOf(err)
 	}
-	defer c.give()
-	if err := c.write(data, off); err != nil {
-		return 0, h.fail(h.node.tree.done("write", h.node.path, err))
+	if err != nil {
+		return 0, h.fail("write", err)
 	}
-	return uint32(len(data)), 0
+	return uint32(n), 0
 }
 
-// truncate sets the size of the copy.
-func (h *handle) truncate(ctx context.Context, size int64) error {
-	if errno := h.failed(); errno != 0 {
-		return errno
+func (h *handle) write(ctx context.Context, data []byte, off int64) (int, error) {
+	if err := h.node.settle(ctx, h); err != nil {
+		return 0, err
 	}
-	c := h.node.content
-	if err := c.take(ctx); err != nil {
-		return err
+	h.touch()
+	h.node.changing()
+	if off == atEnd {
+		_, err := h.file.Append(context.WithoutCancel(ctx), data)
+		return len(data), err
 	}
-	defer c.give()
-	return c.truncate(size)
+	return h.file.WriteAtContext(ctx, data, off)
 }
 
-// Flush is called for each close of a descriptor. It can't be interrupted: the
-// program would not call again.
+// Flush is called for each close of a descriptor. It can't be interrupted: the program would not call
+// again.
 func (h *handle) Flush(ctx context.Context) syscall.Errno {
-	return h.save(ctx, "flush", false)
-}
-
-// Fsync of a directory has nothing to do: its changes are the server's at once.
-func (n *node) Fsync(ctx context.Context, f gofs.FileHandle, _ uint32) syscall.Errno {
-	h, ok := f.(*handle)
-	if !ok {
-		return 0
-	}
-	return h.save(ctx, "fsync", true)
-}
-
-// save sends what has changed, whichever handle changed it. The first flush of a
-// shell's redirection comes before its first write. What is only empty so far waits
-// then, until final: a file that was emptied by its open, so that the old content stays
-// until there is a new one, and a new file where the server could not replace it.
-func (h *handle) save(ctx context.Context, op string, final bool) syscall.Errno {
 	if !h.writable {
 		return 0
 	}
@@ -100,39 +229,156 @@ func (h *handle) save(ctx context.Context, op string, final bool) syscall.Errno 
 		return errno
 	}
 	ctx = context.WithoutCancel(ctx)
-	n := h.node
-	if err := n.content.take(ctx); err != nil {
-		return n.tree.done(op, n.path, err)
-	}
-	defer n.content.give()
-	if !final && (n.content.emptied || n.content.state.isNew() && n.tree.jail.Foreign() && n.content.isEmpty()) {
+	if h.isUnwritten() {
 		return 0
 	}
-	if err := n.save(ctx); err != nil {
-		return h.fail(n.tree.unsaved(op, n.path, err))
+	err := h.node.publish(ctx)
+	if err == nil {
+		err = h.file.Flush(ctx)
 	}
-	return n.tree.done(op, n.path, nil)
+	if err != nil {
+		return h.fail("flush", err)
+	}
+	return h.node.tree.done("flush", h.file.Name(), nil)
 }
 
-// Release is called when the last descriptor and mapping of the handle is gone.
-// Nobody hears its result.
+// sync is fsync: of a file that was created here, its name is put on stable storage, too.
+func (h *handle) sync(ctx context.Context, dataOnly bool) syscall.Errno {
+	if errno := h.failed(); errno != 0 {
+		return errno
+	}
+	ctx = context.WithoutCancel(ctx)
+	n := h.node
+	err := n.settle(ctx, h)
+	if err == nil && h.isStaged() {
+		if err = n.publishWith(ctx, true); err == nil {
+			h.entrySynced()
+		}
+	} else if err == nil {
+		err = h.file.SyncContext(ctx, dataOnly)
+	}
+	if err == nil && h.needsEntry() {
+		if err = n.tree.syncEntry(ctx, n); err == nil {
+			h.entrySynced()
+		}
+	}
+	if err != nil {
+		return h.fail("fsync", err)
+	}
+	return n.tree.done("fsync", h.file.Name(), nil)
+}
+
+// syncEntry puts the names of the directory that n is in on stable storage.
+func (t *tree) syncEntry(ctx context.Context, n *node) error {
+	_, above := n.Parent()
+	if above == nil {
+		return nil // it has lost its name
+	}
+	return above.Operations().(*node).at(func(p string) error { return t.jail.Sync(ctx, p) })
+}
+
+func (h *handle) needsEntry() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.entryUnsynced
+}
+
+func (h *handle) entrySynced() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.entryUnsynced = false
+}
+
+// Release is called when the last descriptor and mapping of the handle is gone. Nobody hears its
+// result.
 func (h *handle) Release(ctx context.Context) syscall.Errno {
 	const op = "release"
-	h.save(ctx, op, true) // writes of a mapping come after the last flush
-	n := h.node
-	if err := n.content.take(context.WithoutCancel(ctx)); err != nil {
-		return errnoOf(err)
+	ctx = context.WithoutCancel(ctx)
+	name := h.file.Name()
+	var err error
+	switch {
+	case h.isUnwritten() && h.failed() == 0:
+		err = h.truncate(ctx)
+	case h.isStaged() && h.failed() == 0: // writes of a mapping come after the last flush
+		err = h.node.publish(ctx)
 	}
-	defer n.content.give()
-	n.content.release()
-	if n.closeUnheld() {
-		n.tree.log.Error("unsaved changes are dropped", "op", op, "path", n.path)
+	err = errors.Join(err, h.close())
+	if err != nil && h.writable {
+		return h.node.tree.unsaved(op, name, err)
 	}
-	return 0
+	return h.node.tree.done(op, name, nil)
 }
 
-// fail records the first failure and returns it.
-func (h *handle) fail(errno syscall.Errno) syscall.Errno {
+// truncate makes the file on the server empty, which an open with O_TRUNC has left as it was.
+func (h *handle) truncate(ctx context.Context) error {
+	var none int64
+	h.node.changing()
+	return h.node.at(func(p string) error {
+		_, err := h.node.tree.jail.Set(ctx, p, remote.Changes{Size: &none})
+		return err
+	})
+}
+
+// Lseek finds data and holes; the other kinds are the kernel's.
+func (h *handle) Lseek(ctx context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	err := h.node.settle(ctx, h)
+	var found int64
+	switch {
+	case err != nil:
+	case whence == unix.SEEK_DATA:
+		found, err = h.file.SeekData(ctx, int64(off))
+	case whence == unix.SEEK_HOLE:
+		found, err = h.file.SeekHole(ctx, int64(off))
+	default:
+		err = syscall.EINVAL
+	}
+	return uint64(found), h.node.tree.done("seek", h.file.Name(), err)
+}
+
+// allocateModes maps the modes of fallocate(2).
+var allocateModes = map[uint32]remote.AllocateMode{
+	0:                        remote.AllocateStorage,
+	unix.FALLOC_FL_KEEP_SIZE: remote.AllocateKeepSize,
+	unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE: remote.AllocatePunch,
+	unix.FALLOC_FL_ZERO_RANGE:                            remote.AllocateZero,
+	unix.FALLOC_FL_ZERO_RANGE | unix.FALLOC_FL_KEEP_SIZE: remote.AllocateZeroKeepSize,
+}
+
+// Allocate changes what storage a range of the file has.
+func (h *handle) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
+	m, known := allocateModes[mode]
+	if !known {
+		return syscall.EOPNOTSUPP
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := h.node.settle(ctx, h)
+	if err == nil {
+		h.touch()
+		h.node.changing()
+		err = h.file.Allocate(ctx, int64(off), int64(size), m)
+	}
+	return h.node.tree.done("allocate", h.file.Name(), err)
+}
+
+// copyFrom copies a range of another file on the server.
+func (h *handle) copyFrom(ctx context.Context, from *handle, off, toOff, length int64) (int64, error) {
+	ctx = context.WithoutCancel(ctx)
+	for _, of := range []*handle{from, h} {
+		if err := of.node.settle(ctx, nil); err != nil {
+			return 0, err
+		}
+	}
+	h.touch()
+	h.node.changing()
+	defer h.node.changing()
+	return from.file.CopyTo(ctx, off, h.file, toOff, length)
+}
+
+// fail logs a failure that leaves changes unsaved, records the first one and returns that.
+func (h *handle) fail(op string, err error) syscall.Errno {
+	errno := h.node.tree.unsaved(op, h.file.Name(), err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.failure == 0 {

@@ -57,6 +57,7 @@ type mountRole struct {
 	CacheTime  time.Duration
 	Timeout    time.Duration
 	TempDir    string
+	Protocol   int // 1: the server is taken for one that speaks no other; 0: what both know
 }
 
 func TestMain(m *testing.M) {
@@ -101,7 +102,11 @@ func (r *serverRole) run() error {
 func (r *mountRole) run() error {
 	ctx := context.Background()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	client, err := remote.Dial(ctx, remote.Options{Address: r.Address, Token: token, ChunkSize: 1 << 20, Timeout: r.Timeout})
+	o := remote.Options{Address: r.Address, Token: token, Timeout: r.Timeout}
+	if r.Protocol == 1 {
+		o.ChunkSize, o.Plain, o.Dial = 1<<20, true, dialOlder
+	}
+	client, err := remote.Dial(ctx, o)
 	if err != nil {
 		return err
 	}

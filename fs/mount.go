@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"os"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -61,8 +59,20 @@ type MountPoint struct {
 	// Constant.
 	path    string
 	mounted mounted
-	tree    *tree
+	root    root
 	done    chan struct{} // closed when the last request was served
+}
+
+// root is the node of the mounted directory.
+type root interface {
+	gofs.InodeEmbedder
+	// dirty returns the paths, in the jail and sorted, of the open files with changes that the
+	// server does not have.
+	dirty() []string
+	// configure changes options for go-fuse.
+	configure(*fuse.MountOptions)
+	// end frees what the nodes share, when the last request was served.
+	end()
 }
 
 // Mount mounts the directory dir of the client's jail ("/" is all of it) on the
@@ -72,61 +82,53 @@ type MountPoint struct {
 // Root mounts by itself, other users through fusermount3. What CheckMountpoint
 // finds is an error of Mount too.
 func Mount(ctx context.Context, client *remote.Client, dir, mountpoint string, o Options) (*MountPoint, error) {
-	return mount(ctx, client, dir, mountpoint, o)
+	return mount(ctx, dir, mountpoint, o, func(s shown) (root, error) {
+		if client.Protocol() < 2 {
+			return newWholeRoot(ctx, client, dir, s, &o)
+		}
+		return newRoot(ctx, client, dir, s, &o)
+	})
 }
 
-func mount(ctx context.Context, j jail, dir, mountpoint string, o Options) (*MountPoint, error) {
+// mount mounts the root that makeRoot returns.
+func mount(ctx context.Context, dir, mountpoint string, o Options, makeRoot func(shown) (root, error)) (*MountPoint, error) {
 	mountpoint, err := checkMountpoint(mountpoint, &o)
 	if err != nil {
 		return nil, err
 	}
-	dir = path.Clean(dir)
-	e, err := j.Stat(ctx, dir)
-	if err == nil && !e.IsDir() {
-		err = &os.PathError{Op: "mount", Path: dir, Err: syscall.ENOTDIR}
-	}
+	s, err := o.shown()
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTree(j, o)
+	r, err := makeRoot(s)
 	if err != nil {
 		return nil, err
 	}
-	m, err := serve(newDirectory(t, nil, dir), mountpoint, o.mountOptions(dir, t.log))
+	mo := o.mountOptions(path.Clean(dir), s.log)
+	r.configure(&mo.MountOptions)
+	m, err := serve(r, mountpoint, mo)
 	if err != nil {
 		return nil, &os.PathError{Op: "mount", Path: mountpoint, Err: err}
 	}
 	return m, nil
 }
 
-// newTree returns what the nodes of a mount share.
-func newTree(j jail, o Options) (*tree, error) {
+// shown returns what the mount shows.
+func (o *Options) shown() (shown, error) {
 	umask, err := processUmask()
-	if err != nil {
-		return nil, err
+	s := shown{uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), umask: umask, log: o.Logger}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
 	}
-	temp, err := openTempDir(o.TempDir)
-	if err != nil {
-		return nil, err
-	}
-	t := &tree{
-		jail:      j,
-		temp:      temp,
-		cacheTime: max(0, o.CacheTime),
-		uid:       uint32(os.Getuid()),
-		gid:       uint32(os.Getgid()),
-		umask:     umask,
-		mounted:   time.Now(),
-		log:       o.Logger,
-		open:      make(map[*node]struct{}),
-	}
+	return s, err
+}
+
+// cacheTime returns how long what the server told is kept.
+func (o *Options) cacheTime() time.Duration {
 	if o.CacheTime == 0 {
-		t.cacheTime = time.Second
+		return time.Second
 	}
-	if t.log == nil {
-		t.log = slog.New(slog.DiscardHandler)
-	}
-	return t, nil
+	return max(0, o.CacheTime)
 }
 
 // processUmask reads the umask without changing it, which umask(2) can't.
@@ -145,10 +147,8 @@ func processUmask() (uint32, error) {
 	return 0, errors.New("/proc/self/status: no umask")
 }
 
-// mountOptions returns the options for go-fuse. Timeouts are not set: the kernel
-// keeps neither names nor attributes. It keeps the pages of files until the next
-// open, which is when content can change behind its back; without AUTO_INVAL_DATA
-// it does not ask for the time of modification at each read.
+// mountOptions returns the options for go-fuse. Timeouts are not set: the kernel keeps
+// names and attributes where an answer says so.
 func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 	mo := fuse.MountOptions{
 		Name:                    fsType,
@@ -160,8 +160,7 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 		MaxInflightRequestBytes: maxRequestBytes,
 		DisableXAttrs:           true,
 		DirectMountStrict:       os.Geteuid() == 0,
-		ExtraCapabilities:       fuse.CAP_ATOMIC_O_TRUNC, // open tells of O_TRUNC, so that nothing is downloaded for it
-		DisabledCapabilities:    fuse.CAP_AUTO_INVAL_DATA,
+		ExtraCapabilities:       fuse.CAP_ATOMIC_O_TRUNC, // open tells of O_TRUNC
 		Logger:                  slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	if mo.FsName == "" {
@@ -179,18 +178,18 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 }
 
 // serve mounts and answers the kernel until the mount is gone; then, or when it
-// fails, it closes the tree's directory for copies. A failure leaves no mount.
-func serve(root *node, mountpoint string, o *gofs.Options) (*MountPoint, error) {
-	server, err := fuse.NewServer(appendAtEnd{gofs.NewNodeFS(root, o)}, mountpoint, &o.MountOptions)
+// fails, it ends the root. A failure leaves no mount.
+func serve(r root, mountpoint string, o *gofs.Options) (*MountPoint, error) {
+	server, err := fuse.NewServer(appendAtEnd{gofs.NewNodeFS(r, o)}, mountpoint, &o.MountOptions)
 	if err != nil {
-		root.tree.temp.close()
+		r.end()
 		return nil, errors.Join(trimmed(err), detachDead(mountpoint))
 	}
-	m := &MountPoint{path: mountpoint, tree: root.tree, done: make(chan struct{})}
+	m := &MountPoint{path: mountpoint, root: r, done: make(chan struct{})}
 	go func() { // ends with the mount; Wait waits for it
 		defer close(m.done)
 		server.Serve()
-		root.tree.temp.close()
+		r.end()
 	}()
 	err = server.WaitMount()
 	if err == nil {
@@ -250,17 +249,4 @@ func (m *MountPoint) Unmount() (inUse bool, err error) {
 // Unsaved returns the paths, in the jail, of the open files with changes that the
 // server does not have: were the process to end now, they would be lost. What was
 // written to a mapping is not known before the kernel hands it over.
-func (m *MountPoint) Unsaved() []string {
-	t := m.tree
-	t.mu.Lock()
-	open := slices.Collect(maps.Keys(t.open))
-	t.mu.Unlock()
-	var paths []string
-	for _, n := range open {
-		if n.content.unsaved() {
-			paths = append(paths, n.path)
-		}
-	}
-	slices.Sort(paths)
-	return paths
-}
+func (m *MountPoint) Unsaved() []string { return m.root.dirty() }

@@ -29,7 +29,7 @@ func TestMountFailsClearlyAndLeavesNothing(t *testing.T) {
 		{"a file in the jail", mountRole{Directory: "/file", Mountpoint: m.path}, "/file: not a directory"},
 		{"no such mount point", mountRole{Directory: "/", Mountpoint: filepath.Join(m.path, "none")}, "none: no such file or directory"},
 		{"a file as the mount point", mountRole{Directory: "/", Mountpoint: m.at("file")}, "file: not a directory"},
-		{"no directory for copies", mountRole{Directory: "/", Mountpoint: m.path, TempDir: "/nowhere/at/all"}, "/nowhere/at/all: no such file or directory"},
+		{"no directory for copies", mountRole{Directory: "/", Mountpoint: m.path, TempDir: "/nowhere/at/all", Protocol: 1}, "/nowhere/at/all: no such file or directory"},
 	} {
 		c.role.Address = m.address
 		if _, _, err := start(t, role{Mount: &c.role}); err == nil || !strings.HasSuffix(err.Error(), c.want) {
@@ -159,8 +159,10 @@ func TestUnmount(t *testing.T) {
 		}
 		defer f.Close()
 		m.daemon.kill()
-		_, err = os.Stat(m.path)
-		wantError(t, "stat of the dead mount", err, syscall.ENOTCONN)
+		eventually(t, "a stat of the dead mount fails, when the kernel has forgotten its attributes", func() bool {
+			_, err := os.Stat(m.path)
+			return errors.Is(err, syscall.ENOTCONN)
+		})
 		_, _, err = start(t, role{Mount: &mountRole{Address: m.address, Directory: "/", Mountpoint: m.path}})
 		if err == nil || !strings.HasSuffix(err.Error(), fs.ErrDead.Error()) {
 			t.Errorf("a mount over a dead one: %v", err)

@@ -2,135 +2,184 @@ package fs
 
 import (
 	"context"
-	"io"
-	"log/slog"
+	"errors"
 	"path"
 	"sync"
-	"syscall"
-	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 
 	"github.com/remofile/remofile/remote"
 )
 
-// jail is what the file system needs of a *remote.Client.
-type jail interface {
-	Foreign() bool
-	ValidName(name string) bool
-	List(ctx context.Context, dir string) ([]remote.Entry, error)
-	Stat(ctx context.Context, path string) (remote.Entry, error)
-	MakeDirectory(ctx context.Context, path string) error
-	Remove(ctx context.Context, path string) error
-	Upload(ctx context.Context, path string, r io.Reader, size int64, o remote.TransferOptions) error
-	Download(ctx context.Context, path string, w io.Writer, o remote.TransferOptions) (int64, error)
-}
-
-var _ jail = (*remote.Client)(nil)
-
-// tree is what the nodes of one mount share.
-type tree struct {
-	// Constant.
-	jail      jail
-	temp      tempDir
-	cacheTime time.Duration
-	uid, gid  uint32
-	umask     uint32
-	mounted   time.Time // the root's modification time: no listing has one
-	log       *slog.Logger
-
-	mu sync.Mutex
-	// open are the files with a handle, under which changes can be unsaved.
-	// Guarded by mu.
-	open map[*node]struct{}
-}
-
-// node is a file or a directory. It is known by its path: the protocol tells no
-// identity, and as nothing is ever renamed a node's path does not change.
+// node is a file, a directory or a symbolic link of the server. It is known by the server's
+// identity of it, whatever its names are.
 //
-// Locks are taken in this order: the turn of a file's content, mu of a directory,
-// the mutex of a content, a listing or the tree. No mutex is held while the server
-// is asked.
+// Locks are taken in this order: turn, tree.mu, mu. No mutex is held while the server is asked.
 type node struct {
 	gofs.Inode
 
 	// Constant.
-	tree    *tree
-	parent  *node // nil: the root
-	path    string
-	content *content // of a file, else nil
-	listing *listing // of a directory, else nil
+	tree *tree
+
+	// turn has room for one: who publishes what is staged. A channel, because that takes as long
+	// as the network does.
+	turn chan struct{}
 
 	mu sync.Mutex
-	// created are the files of this directory that the server does not have yet,
-	// by name. Guarded by mu.
+	// id is the server's identity of the file. When a staged content takes its place it becomes
+	// that of the new one. Guarded by mu.
+	id identity
+	// handles are the open ones. Guarded by mu.
+	handles map[*handle]struct{}
+	// staged is the handle whose content waits to be published, or nil. Guarded by mu.
+	staged *handle
+	// pages is the version of the file that the kernel's pages hold; zero is an unknown one.
+	// Guarded by mu.
+	pages version
+	// created are the files of this directory that are staged under new names. Guarded by mu.
 	created map[string]*node
+	// listing is what a directory held when it was read last, or nil. Guarded by mu.
+	listing *listing
 }
 
 var (
-	_ gofs.NodeLookuper  = (*node)(nil)
-	_ gofs.NodeReaddirer = (*node)(nil)
-	_ gofs.NodeMkdirer   = (*node)(nil)
-	_ gofs.NodeUnlinker  = (*node)(nil)
-	_ gofs.NodeRmdirer   = (*node)(nil)
-	_ gofs.NodeRenamer   = (*node)(nil)
-	_ gofs.NodeLinker    = (*node)(nil)
-	_ gofs.NodeSymlinker = (*node)(nil)
-	_ gofs.NodeMknoder   = (*node)(nil)
-	_ gofs.NodeCreater   = (*node)(nil)
-	_ gofs.NodeOpener    = (*node)(nil)
-	_ gofs.NodeGetattrer = (*node)(nil)
-	_ gofs.NodeSetattrer = (*node)(nil)
-	_ gofs.NodeFsyncer   = (*node)(nil)
-	_ gofs.NodeStatfser  = (*node)(nil)
+	_ gofs.NodeLookuper       = (*node)(nil)
+	_ gofs.NodeReaddirer      = (*node)(nil)
+	_ gofs.NodeMkdirer        = (*node)(nil)
+	_ gofs.NodeUnlinker       = (*node)(nil)
+	_ gofs.NodeRmdirer        = (*node)(nil)
+	_ gofs.NodeRenamer        = (*node)(nil)
+	_ gofs.NodeLinker         = (*node)(nil)
+	_ gofs.NodeSymlinker      = (*node)(nil)
+	_ gofs.NodeReadlinker     = (*node)(nil)
+	_ gofs.NodeMknoder        = (*node)(nil)
+	_ gofs.NodeCreater        = (*node)(nil)
+	_ gofs.NodeOpener         = (*node)(nil)
+	_ gofs.NodeGetattrer      = (*node)(nil)
+	_ gofs.NodeSetattrer      = (*node)(nil)
+	_ gofs.NodeFsyncer        = (*node)(nil)
+	_ gofs.NodeStatfser       = (*node)(nil)
+	_ gofs.NodeCopyFileRanger = (*node)(nil)
+	_ gofs.NodeOnForgetter    = (*node)(nil)
 )
 
-// newDirectory returns the node of the directory p.
-func newDirectory(t *tree, parent *node, p string) *node {
-	list := func(ctx context.Context) ([]remote.Entry, error) { return t.jail.List(ctx, p) }
-	return &node{tree: t, parent: parent, path: p, listing: &listing{list: list}, created: make(map[string]*node)}
+// errNoName is that of a file that has lost all the names by which it is known here.
+var errNoName = &remote.Error{Code: remote.Stale}
+
+// OnForget is called when the kernel has forgotten the node.
+func (n *node) OnForget() { n.tree.forget(n) }
+
+// path returns a path of the node in the jail.
+func (n *node) path() (string, error) {
+	var names []string
+	at := &n.Inode
+	for !at.IsRoot() {
+		name, parent := at.Parent()
+		if parent == nil {
+			return "", errNoName
+		}
+		names = append(names, name)
+		at = parent
+	}
+	p := n.tree.dir
+	for i := len(names) - 1; i >= 0; i-- {
+		p = path.Join(p, names[i])
+	}
+	return p, nil
 }
 
-// newFile returns the node of the file p.
-func newFile(t *tree, parent *node, p string, c *content) *node {
-	return &node{tree: t, parent: parent, path: p, content: c}
+// at calls f with a path of the node. Where it is not found, and has been renamed meanwhile, f is
+// called again.
+func (n *node) at(f func(p string) error) error {
+	const attempts = 10
+	p, err := n.path()
+	for range attempts {
+		if err != nil {
+			return err
+		}
+		err = f(p)
+		if !errors.Is(err, remote.NotFound) {
+			return err
+		}
+		now, moved := n.path()
+		if moved != nil || now == p {
+			return err
+		}
+		p, err = now, nil
+	}
+	return err
 }
 
-func (n *node) name() string {
-	return path.Base(n.path)
+// atName is at for a name in the directory n.
+func (n *node) atName(name string, f func(p string) error) error {
+	return n.at(func(p string) error { return f(path.Join(p, name)) })
 }
 
-// child returns the node of an entry that the server has: the one that there is,
-// or else a new one.
-func (n *node) child(ctx context.Context, e remote.Entry) *node {
+// nameOf returns the path of a name in the directory n, for the log.
+func (n *node) nameOf(name string) string {
+	p, err := n.path()
+	if err != nil {
+		return name
+	}
+	return path.Join(p, name)
+}
+
+// label returns the path of the node, for the log.
+func (n *node) label() string {
+	p, err := n.path()
+	if err != nil {
+		return "?"
+	}
+	return p
+}
+
+// isBelow reports whether n is dir or beneath it.
+func (n *node) isBelow(dir *node) bool {
+	for at := &n.Inode; at != nil; _, at = at.Parent() {
+		if at == &dir.Inode {
+			return true
+		}
+	}
+	return false
+}
+
+// is reports whether the server's file with these attributes is this one.
+func (n *node) is(a *remote.Attr) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if child := n.lookupChild(e.Name); child != nil && child.IsDir() == e.IsDir() {
-		return child
-	}
-	p := path.Join(n.path, e.Name)
-	if e.IsDir() {
-		return n.adopt(ctx, newDirectory(n.tree, n, p), syscall.S_IFDIR)
-	}
-	return n.adopt(ctx, newFile(n.tree, n, p, newContent(onServer)), syscall.S_IFREG)
+	return n.id == identityOf(a)
 }
 
-// adopt puts a new node into go-fuse's tree at once, so that look-ups side by
-// side get the same.
-func (n *node) adopt(ctx context.Context, child *node, mode uint32) *node {
-	n.AddChild(child.name(), n.NewInode(ctx, child, gofs.StableAttr{Mode: mode}), true)
-	return child
+// opened returns the open handles.
+func (n *node) opened() []*handle {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	handles := make([]*handle, 0, len(n.handles))
+	for h := range n.handles {
+		handles = append(handles, h)
+	}
+	return handles
 }
 
-// lookupChild returns the node that there is for a name, or nil.
-func (n *node) lookupChild(name string) *node {
-	inode := n.GetChild(name)
-	if inode == nil {
-		return nil
+// settle waits until the server has what other handles than h have written: it then sees the
+// file as the programs here do. That a write failed is for its handle to tell.
+func (n *node) settle(ctx context.Context, h *handle) error {
+	for _, other := range n.opened() {
+		if other != h && other.writable {
+			other.file.Flush(ctx)
+		}
 	}
-	child := inode.Operations().(*node)
-	if child.content != nil && child.content.status() == unlinked {
-		return nil
-	}
-	return child
+	return ctx.Err()
 }
+
+// take waits for the turn.
+func (n *node) take(ctx context.Context) error {
+	select {
+	case n.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *node) give() { <-n.turn }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
-	"maps"
-	"path"
-	"slices"
 	"syscall"
 	"time"
 
@@ -17,205 +14,237 @@ import (
 	"github.com/remofile/remofile/remote"
 )
 
-// fresh returns the time since when the listing of the directory n counts as fresh.
-func (n *node) fresh() time.Time {
-	return n.listing.fresh(n.tree.cacheTime)
+// Lookup finds a name. The attributes of a listing will do as long as they are as good as those
+// that the kernel keeps.
+func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	const op = "lookup"
+	if len(name) > unix.NAME_MAX {
+		return nil, syscall.ENAMETOOLONG
+	}
+	child, a, told, err := n.lookUp(ctx, name)
+	if err != nil {
+		return nil, n.tree.done(op, n.nameOf(name), err)
+	}
+	n.tree.fillEntry(out, &a, told)
+	return child.EmbeddedInode(), n.tree.done(op, n.nameOf(name), nil)
 }
 
-// find returns the server's entry of a name in the directory n, as it was at the
-// time since or later. That there is none is always the server's word.
-func (n *node) find(ctx context.Context, name string, since time.Time) (remote.Entry, error) {
-	e, found, err := n.listing.lookup(ctx, name, since)
-	if found || err != nil {
-		return e, err
+func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.Attr, told time.Time, err error) {
+	told = time.Now()
+	if child = n.createdChild(name); child == nil {
+		var listed bool
+		if a, told, listed = n.listed(name); !listed {
+			told = time.Now()
+			if a, err = n.lstat(ctx, name); err != nil {
+				return nil, a, told, err
+			}
+		}
+		child = n.tree.node(ctx, n, &a)
 	}
-	e, err = n.tree.jail.Stat(ctx, path.Join(n.path, name))
-	if err == nil {
-		n.listing.put(entry{Entry: e})
+	if h := child.anyHandle(); h != nil { // what is staged, or on its way, only the handle shows
+		told = time.Now()
+		a, err = child.attr(ctx, h)
 	}
-	return e, err
+	return child, a, told, err
 }
 
-// createdChild returns the file of this name that the server does not have yet,
-// or nil.
+func (n *node) lstat(ctx context.Context, name string) (remote.Attr, error) {
+	var a remote.Attr
+	err := n.atName(name, func(p string) error {
+		e, err := n.tree.jail.Lstat(ctx, p)
+		a = e.Attr
+		return err
+	})
+	return a, err
+}
+
+// createdChild returns the file that is staged under a new name, or nil.
 func (n *node) createdChild(name string) *node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.created[name]
 }
 
-// createdNames returns the names of the files that the server does not have yet,
-// sorted.
-func (n *node) createdNames() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Sorted(maps.Keys(n.created))
-}
-
-// settle ends the time in which the server did not have the file name.
-func (n *node) settle(name string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.created, name)
-}
-
-// Lookup finds a name. Names that the protocol can't carry are of no file.
-func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	const op = "lookup"
-	if len(name) > unix.NAME_MAX {
-		return nil, syscall.ENAMETOOLONG
+// child returns the node of a name that the kernel knows, or nil.
+func (n *node) child(name string) *node {
+	if c := n.createdChild(name); c != nil {
+		return c
 	}
-	p := path.Join(n.path, name)
-	if child := n.createdChild(name); child != nil {
-		if h := child.held(); h != nil {
-			child.fill(&out.Attr, remote.Entry{}, h)
-			return child.EmbeddedInode(), n.tree.done(op, p, nil)
+	inode := n.GetChild(name)
+	if inode == nil {
+		return nil
+	}
+	return inode.Operations().(*node)
+}
+
+// publishChild publishes what is staged under a name.
+func (n *node) publishChild(ctx context.Context, name string) error {
+	c := n.child(name)
+	if c == nil {
+		return nil
+	}
+	return c.publish(ctx)
+}
+
+// made returns the inode of what was made under a name in the directory n, and fills out.
+func (n *node) made(ctx context.Context, out *fuse.EntryOut, a *remote.Attr) *gofs.Inode {
+	child := n.tree.node(ctx, n, a)
+	n.tree.fillEntry(out, a, time.Now())
+	return child.EmbeddedInode()
+}
+
+// Mkdir makes a directory.
+func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	return n.make(ctx, "mkdir", name, out, func(ctx context.Context, p string) (remote.Attr, error) {
+		return n.tree.jail.Mkdir(ctx, p, iofs.FileMode(mode).Perm())
+	})
+}
+
+// Symlink makes a symbolic link, whose target the server stores as it is.
+func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	return n.make(ctx, "symlink", name, out, func(ctx context.Context, p string) (remote.Attr, error) {
+		return n.tree.jail.Symlink(ctx, target, p)
+	})
+}
+
+// Mknod makes an empty file; the protocol has no devices and no pipes.
+func (n *node) Mknod(ctx context.Context, name string, mode, _ uint32, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	if kind := mode & syscall.S_IFMT; kind != syscall.S_IFREG && kind != 0 {
+		return nil, n.tree.done("mknod", n.nameOf(name), syscall.EPERM)
+	}
+	return n.make(ctx, "mknod", name, out, func(ctx context.Context, p string) (remote.Attr, error) {
+		f, err := n.tree.jail.OpenFile(ctx, p, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, iofs.FileMode(mode).Perm())
+		if err != nil {
+			return remote.Attr{}, err
 		}
-	}
-	e, err := n.find(ctx, name, n.fresh())
-	if errors.Is(err, remote.InvalidName) {
-		err = syscall.ENOENT
-	}
-	if err != nil {
-		return nil, n.tree.done(op, p, err)
-	}
-	child := n.child(ctx, e)
-	child.fill(&out.Attr, e, child.held())
-	return child.EmbeddedInode(), n.tree.done(op, p, nil)
+		a := f.Opened()
+		return a, f.Close()
+	})
 }
 
-// Readdir lists what the server has and what it will have after a flush.
-func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
-	entries, err := n.listing.all(ctx, n.fresh())
-	if err != nil {
-		return nil, n.tree.done("readdir", n.path, err)
-	}
-	list := []fuse.DirEntry{{Name: ".", Mode: syscall.S_IFDIR}, {Name: "..", Mode: syscall.S_IFDIR}}
-	listed := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		listed[e.Name] = true
-		mode := uint32(syscall.S_IFREG)
-		if e.IsDir() {
-			mode = syscall.S_IFDIR
+// Link gives a file one more name.
+func (n *node) Link(ctx context.Context, target gofs.InodeEmbedder, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	from := target.(*node)
+	return n.make(ctx, "link", name, out, func(ctx context.Context, p string) (a remote.Attr, err error) {
+		if err := from.publish(ctx); err != nil {
+			return a, err
 		}
-		list = append(list, fuse.DirEntry{Name: e.Name, Mode: mode})
-	}
-	for _, name := range n.createdNames() {
-		if !listed[name] {
-			list = append(list, fuse.DirEntry{Name: name, Mode: syscall.S_IFREG})
-		}
-	}
-	return gofs.NewListDirStream(list), n.tree.done("readdir", n.path, nil)
-}
-
-// checkNewName tells at once what the server would say of a new name, which for a
-// file it hears at the first flush only.
-func (t *tree) checkNewName(name string) error {
-	switch {
-	case len(name) > unix.NAME_MAX:
-		return syscall.ENAMETOOLONG
-	case !t.jail.ValidName(name):
-		return syscall.EINVAL
-	}
-	return nil
-}
-
-// Mkdir makes a directory. Its mode is the one of all directories.
-func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	p := path.Join(n.path, name)
-	sent := time.Now()
-	err := n.tree.checkNewName(name)
-	if err == nil {
-		err = n.tree.jail.MakeDirectory(context.WithoutCancel(ctx), p)
-	}
-	if err != nil {
-		return nil, n.tree.done("mkdir", p, err)
-	}
-	e := remote.Entry{Name: name, Attr: remote.Attr{Mode: iofs.ModeDir, Modified: time.Now()}}
-	n.listing.put(entry{Entry: e, provisional: true})
-	child := newDirectory(n.tree, n, p)
-	child.listing.setEmpty(sent)
-	n.adopt(ctx, child, syscall.S_IFDIR)
-	child.fill(&out.Attr, e, nil)
-	return child.EmbeddedInode(), n.tree.done("mkdir", p, nil)
-}
-
-// Unlink removes a file. Its open handles keep the copy.
-func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
-	return n.tree.done("unlink", path.Join(n.path, name), n.unlink(ctx, name))
-}
-
-func (n *node) unlink(ctx context.Context, name string) error {
-	child := n.lookupChild(name)
-	if made := n.createdChild(name); made != nil {
-		child = made
-	}
-	if child == nil || child.content == nil {
-		return n.remove(ctx, name, false)
-	}
-	c := child.content
-	if err := c.take(ctx); err != nil { // an upload under way would bring the name back
-		return err
-	}
-	defer c.give()
-	if !c.state.isNew() {
-		if err := n.remove(ctx, name, false); err != nil {
+		from.changing()
+		err = from.at(func(old string) error {
+			a, err = n.tree.jail.Link(ctx, old, p)
 			return err
-		}
+		})
+		return a, err
+	})
+}
+
+// make makes something under a name. Once it was asked of the server the answer is waited for.
+func (n *node) make(ctx context.Context, op, name string, out *fuse.EntryOut, ask func(ctx context.Context, p string) (remote.Attr, error)) (*gofs.Inode, syscall.Errno) {
+	ctx = context.WithoutCancel(ctx)
+	n.tree.changes.Add(1)
+	defer n.tree.changes.Add(1)
+	var a remote.Attr
+	err := n.atName(name, func(p string) (err error) {
+		a, err = ask(ctx, p)
+		return err
+	})
+	if err != nil {
+		return nil, n.tree.done(op, n.nameOf(name), err)
 	}
-	c.unlink()
-	n.settle(name)
-	return nil
+	return n.made(ctx, out, &a), n.tree.done(op, n.nameOf(name), nil)
+}
+
+// Readlink returns what a symbolic link leads to.
+func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	var target string
+	err := n.at(func(p string) (err error) {
+		target, err = n.tree.jail.Readlink(ctx, p)
+		return err
+	})
+	if errors.Is(err, remote.NotFound) || errors.Is(err, remote.Unsupported) { // it is no link any longer
+		err = errNoName
+	}
+	return []byte(target), n.tree.done("readlink", n.label(), err)
+}
+
+// Unlink removes a file. Its open handles go on.
+func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
+	err := n.remove(ctx, name, n.tree.jail.Unlink)
+	return n.tree.done("unlink", n.nameOf(name), err)
 }
 
 // Rmdir removes an empty directory.
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
-	return n.tree.done("rmdir", path.Join(n.path, name), n.rmdir(ctx, name))
-}
-
-func (n *node) rmdir(ctx context.Context, name string) error {
-	if child := n.lookupChild(name); child != nil && len(child.createdNames()) > 0 {
-		return syscall.ENOTEMPTY
+	if c := n.child(name); c != nil {
+		if err := n.tree.publishBelow(context.WithoutCancel(ctx), c); err != nil {
+			return n.tree.done("rmdir", n.nameOf(name), err)
+		}
 	}
-	return n.remove(ctx, name, true)
+	err := n.remove(ctx, name, n.tree.jail.Rmdir)
+	return n.tree.done("rmdir", n.nameOf(name), err)
 }
 
-// remove removes a name on the server, which does not tell files from directories
-// then.
-func (n *node) remove(ctx context.Context, name string, directory bool) error {
-	e, err := n.find(ctx, name, n.fresh())
-	switch {
-	case err != nil:
+func (n *node) remove(ctx context.Context, name string, ask func(ctx context.Context, p string) error) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := n.publishChild(ctx, name); err != nil {
 		return err
-	case e.IsDir() && !directory:
-		return syscall.EISDIR
-	case !e.IsDir() && directory:
-		return syscall.ENOTDIR
 	}
-	err = n.tree.jail.Remove(context.WithoutCancel(ctx), path.Join(n.path, name))
-	if err == nil || errors.Is(err, remote.NotFound) {
-		n.listing.remove(name)
+	if c := n.child(name); c != nil {
+		defer c.changing()
 	}
-	return err
+	n.tree.changes.Add(1)
+	defer n.tree.changes.Add(1)
+	return n.atName(name, func(p string) error { return ask(ctx, p) })
 }
 
-// Rename is not in the protocol. EXDEV has mv copy and remove.
-func (n *node) Rename(context.Context, string, gofs.InodeEmbedder, string, uint32) syscall.Errno {
-	return syscall.EXDEV
+// renameModes maps the flags of renameat2(2).
+var renameModes = map[uint32]remote.RenameMode{
+	0:                     remote.RenameReplace,
+	unix.RENAME_NOREPLACE: remote.RenameKeep,
+	unix.RENAME_EXCHANGE:  remote.RenameExchange,
 }
 
-// Link fails with the errno of file systems that have no hard links, link(2).
-func (n *node) Link(context.Context, gofs.InodeEmbedder, string, *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	return nil, syscall.EPERM
+// Rename gives an entry another name.
+func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	err := n.rename(context.WithoutCancel(ctx), name, newParent.(*node), newName, flags)
+	return n.tree.done("rename", n.nameOf(name), err)
 }
 
-// Symlink fails with the errno of file systems that have no symbolic links,
-// symlink(2).
-func (n *node) Symlink(context.Context, string, string, *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	return nil, syscall.EPERM
+func (n *node) rename(ctx context.Context, name string, to *node, newName string, flags uint32) error {
+	mode, known := renameModes[flags]
+	if !known {
+		return syscall.EINVAL
+	}
+	for _, c := range []*node{n.child(name), to.child(newName)} {
+		if c == nil {
+			continue
+		}
+		if err := n.tree.publishBelow(ctx, c); err != nil {
+			return err
+		}
+		defer c.changing()
+	}
+	n.tree.changes.Add(1)
+	defer n.tree.changes.Add(1)
+	return n.atName(name, func(old string) error {
+		return to.atName(newName, func(p string) error { return n.tree.jail.Rename(ctx, old, p, mode) })
+	})
 }
 
-// Mknod fails with the errno of file systems that have no such files, mknod(2).
-func (n *node) Mknod(context.Context, string, uint32, uint32, *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	return nil, syscall.EPERM
+// Fsync puts a file, or the entries of a directory, on stable storage.
+func (n *node) Fsync(ctx context.Context, f gofs.FileHandle, flags uint32) syscall.Errno {
+	if h, ok := f.(*handle); ok {
+		const dataOnly = 1
+		return h.sync(ctx, flags&dataOnly != 0)
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := n.at(func(p string) error { return n.tree.jail.Sync(ctx, p) })
+	if errors.Is(err, remote.NotFound) {
+		err = errNoName
+	}
+	return n.tree.done("fsyncdir", n.label(), err)
 }

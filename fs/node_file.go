@@ -3,8 +3,9 @@ package fs
 import (
 	"context"
 	"errors"
-	"path"
+	iofs "io/fs"
 	"syscall"
+	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -12,129 +13,229 @@ import (
 	"github.com/remofile/remofile/remote"
 )
 
-// Create makes a file with an empty copy; the server hears of it at the first
-// flush. Its mode is the one of all files.
-func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
-	p := path.Join(n.path, name)
-	child, err := n.create(ctx, p, name, flags&syscall.O_EXCL != 0)
+// Create makes a file. The server reserves its name, which nobody else sees before the file is
+// published: when it is flushed first, synced, renamed, linked or opened again. A file that is opened
+// to append, as logs are, is there at once.
+func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	const op = "create"
+	n.tree.changes.Add(1)
+	defer n.tree.changes.Add(1)
+	var h *handle
+	err := n.atName(name, func(p string) (err error) {
+		h, err = n.create(ctx, p, flags, iofs.FileMode(mode).Perm())
+		return err
+	})
 	if err != nil {
-		return nil, nil, 0, n.tree.done("create", p, err)
+		return nil, nil, 0, n.tree.done(op, n.nameOf(name), err)
 	}
-	child.fill(&out.Attr, remote.Entry{}, child.held())
-	return child.EmbeddedInode(), &handle{node: child, writable: true}, 0, n.tree.done("create", p, nil)
+	a := h.file.Opened()
+	child := n.tree.node(ctx, n, &a)
+	if h.isStaged() {
+		h.parent, h.name = n, name
+		n.addCreated(name, child)
+	}
+	h.open(child)
+	n.tree.fillEntry(out, &a, time.Now())
+	return child.EmbeddedInode(), h, h.openFlags(), n.tree.done(op, h.file.Name(), nil)
 }
 
-func (n *node) create(ctx context.Context, p, name string, exclusive bool) (*node, error) {
-	if err := n.tree.checkNewName(name); err != nil {
-		return nil, err
+// create opens a new file, or an existing one where O_EXCL is not set.
+func (n *node) create(ctx context.Context, p string, flags uint32, perm iofs.FileMode) (*handle, error) {
+	if flags&syscall.O_APPEND == 0 {
+		f, err := n.tree.jail.Stage(ctx, p, perm, remote.StageOptions{Reserve: true, NoFollow: true})
+		if err == nil {
+			return newHandle(f, flags, createdStage), nil
+		}
+		if !errors.Is(err, remote.Exists) || flags&syscall.O_EXCL != 0 {
+			return nil, err
+		}
 	}
-	f, err := n.tree.temp.create()
+	f, err := n.tree.jail.OpenFile(ctx, p, openFlags(flags)|int(flags)&(syscall.O_CREAT|syscall.O_EXCL|syscall.O_TRUNC)|syscall.O_CREAT, perm)
 	if err != nil {
 		return nil, err
 	}
-	c := newContent(created)
-	if exclusive {
-		c.state = createdExclusive
-	}
-	c.copy, c.dirty = f, true
-	child := newFile(n.tree, n, p, c)
-	child.hold()
-	n.NewInode(ctx, child, gofs.StableAttr{Mode: syscall.S_IFREG})
+	return newHandle(f, flags, noStage), nil
+}
+
+func (n *node) addCreated(name string, child *node) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.created[name] = child
-	return child, nil
 }
 
-// Open makes a handle on the file's newest content.
+// settleName ends the time in which a name is that of a staged file.
+func (n *node) settleName(name string, child *node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.created[name] == child {
+		delete(n.created, name)
+	}
+}
+
+// openFlags returns the flags for remote.OpenFile: appending is done by its own method, and links are
+// the kernel's to follow.
+func openFlags(flags uint32) int {
+	return int(flags)&syscall.O_ACCMODE | syscall.O_NOFOLLOW
+}
+
+// Open opens the file. Where its name is another file's by now, ESTALE makes the kernel look it up
+// again.
 func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
-	err := n.open(ctx, flags)
-	if errors.Is(err, remote.NotAFile) {
-		err = syscall.ENXIO // the kernel opens no directories here: a pipe, a socket, a device
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	h, err := n.openFile(ctx, flags)
+	if errors.Is(err, remote.NotFound) || errors.Is(err, remote.NotAFile) {
+		err = errNoName
 	}
 	if err != nil {
-		return nil, 0, n.tree.done("open", n.path, err)
+		return nil, 0, n.tree.done("open", n.label(), err)
 	}
-	return &handle{node: n, writable: writes(flags)}, 0, n.tree.done("open", n.path, nil)
+	return h, h.openFlags() | n.keep(h), n.tree.done("open", h.file.Name(), nil)
 }
 
-func writes(flags uint32) bool {
-	return flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0
-}
-
-func (n *node) open(ctx context.Context, flags uint32) error {
-	c := n.content
-	if err := c.take(ctx); err != nil {
-		return err
+func (n *node) openFile(ctx context.Context, flags uint32) (*handle, error) {
+	if err := n.publish(ctx); err != nil {
+		return nil, err
 	}
-	defer c.give()
-	if writes(flags) && !n.replaceable() {
-		return syscall.EOPNOTSUPP
-	}
-	get := n.fetch
 	if flags&syscall.O_TRUNC != 0 {
-		get = n.empty
+		return n.openEmpty(ctx, flags)
 	}
-	if err := get(ctx); err != nil {
-		n.closeUnheld()
+	return n.openWith(ctx, flags)
+}
+
+// openWith opens the file by its name.
+func (n *node) openWith(ctx context.Context, flags uint32) (*handle, error) {
+	var f *remote.File
+	err := n.at(func(p string) (err error) {
+		f, err = n.tree.jail.OpenFile(ctx, p, openFlags(flags), 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a := f.Opened(); !n.is(&a) {
+		f.Close()
+		return nil, errNoName
+	}
+	h := newHandle(f, flags, noStage)
+	h.open(n)
+	return h, nil
+}
+
+// openEmpty opens the file for O_TRUNC. Where nobody else can see it by another way, the old content
+// stays on the server until there is a new one.
+func (n *node) openEmpty(ctx context.Context, flags uint32) (*handle, error) {
+	n.changing()
+	defer n.changing()
+	a, alone, err := n.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if flags&syscall.O_ACCMODE == syscall.O_RDONLY { // O_TRUNC needs more
+		flags |= syscall.O_RDWR
+	}
+	if !alone || flags&syscall.O_APPEND != 0 {
+		h, err := n.openWith(ctx, flags)
+		if err != nil {
+			return nil, err
+		}
+		if err := h.file.Truncate(0); err != nil {
+			h.close()
+			return nil, err
+		}
+		return h, nil
+	}
+	var f *remote.File
+	err = n.at(func(p string) (err error) {
+		f, err = n.tree.jail.Stage(ctx, p, 0o666, remote.StageOptions{Replace: true, Shared: true, NoFollow: true})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	h := newHandle(f, flags, emptiedStage)
+	h.perm = a.Mode.Perm()
+	h.open(n)
+	return h, nil
+}
+
+// alone reports whether the file has one name and no open handle, and returns its attributes.
+func (n *node) alone(ctx context.Context) (a remote.Attr, alone bool, err error) {
+	if len(n.opened()) > 0 {
+		return a, false, nil
+	}
+	a, err = n.attr(ctx, nil)
+	return a, a.Links == 1, err
+}
+
+// keep returns whether the kernel may keep the pages of the file: those of the version that was opened.
+func (n *node) keep(h *handle) uint32 {
+	if h.isStaged() || h.writable {
+		return 0
+	}
+	a := h.file.Opened()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if v := versionOf(&a); n.pages != v {
+		n.pages = v
+		return 0
+	}
+	return fuse.FOPEN_KEEP_CACHE
+}
+
+// publish makes what is staged of the file visible on the server, complete so far.
+func (n *node) publish(ctx context.Context) error { return n.publishWith(ctx, false) }
+
+func (n *node) publishWith(ctx context.Context, sync bool) error {
+	if n.stagedHandle() == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := n.take(ctx); err != nil {
 		return err
 	}
-	n.hold()
+	defer n.give()
+	h := n.stagedHandle()
+	if h == nil {
+		return nil
+	}
+	n.changing()
+	a, err := h.file.Commit(ctx, h.commitOptions(sync))
+	if err != nil {
+		return err
+	}
+	n.tree.follow(n, identityOf(&a))
+	n.published(h)
 	return nil
 }
 
-// hold counts one handle more.
-func (n *node) hold() {
-	n.content.hold()
-	n.tree.mu.Lock()
-	defer n.tree.mu.Unlock()
-	n.tree.open[n] = struct{}{}
+// stagedHandle returns the handle whose content is staged, or nil.
+func (n *node) stagedHandle() *handle {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.staged
 }
 
-// modifyNow sets the time of modification to now. That of a file on the server is
-// the time of its upload: without a change to send, the file is sent again.
-func (n *node) modifyNow(ctx context.Context) error {
-	c := n.content
-	if err := c.take(ctx); err != nil {
-		return err
+// published ends the time in which the content of h is staged.
+func (n *node) published(h *handle) {
+	n.mu.Lock()
+	if n.staged == h {
+		n.staged = nil
 	}
-	defer c.give()
-	if c.dirty {
-		return c.modifyNow()
+	n.mu.Unlock()
+	h.setStage(noStage)
+	if h.parent != nil {
+		h.parent.settleName(h.name, n)
 	}
-	return n.edit(ctx, n.fetch, (*content).modifyNow)
+	n.tree.changes.Add(1)
 }
 
-// truncate sets the size of the file. The change is h's to flush; without h it is
-// sent at once.
-func (n *node) truncate(ctx context.Context, h *handle, size int64) error {
-	if h != nil {
-		return h.truncate(ctx, size)
-	}
-	c := n.content
-	if err := c.take(ctx); err != nil {
-		return err
-	}
-	defer c.give()
-	get := n.fetch
-	if size == 0 {
-		get = n.empty
-	}
-	return n.edit(ctx, get, func(c *content) error { return c.truncate(size) })
-}
-
-// edit changes the file without a handle: it gets a copy, changes and sends it.
-// It needs the turn.
-func (n *node) edit(ctx context.Context, get func(context.Context) error, change func(*content) error) error {
-	if !n.replaceable() {
-		return syscall.EOPNOTSUPP
-	}
-	defer n.closeUnheld()
-	if err := get(ctx); err != nil {
-		return err
-	}
-	if err := change(n.content); err != nil {
-		return err
-	}
-	return n.save(context.WithoutCancel(ctx))
+// CopyFileRange copies on the server.
+func (n *node) CopyFileRange(ctx context.Context, fhIn gofs.FileHandle, offIn uint64, out *gofs.Inode, fhOut gofs.FileHandle, offOut, length, _ uint64) (uint32, syscall.Errno) {
+	from, to := fhIn.(*handle), fhOut.(*handle)
+	const most = 1 << 30 // what the kernel's answer can tell, and what can be waited for
+	copied, err := to.copyFrom(ctx, from, int64(offIn), int64(offOut), int64(min(length, most)))
+	return uint32(copied), n.tree.done("copy", n.label(), err)
 }

@@ -49,9 +49,32 @@ func TestTreesAreCopiedInAndOut(t *testing.T) {
 	`, source, back))
 }
 
+// bothProtocols runs a test on a mount on Remofile 2, and on one on Remofile 1.
+func bothProtocols(t *testing.T, r mountRole, test func(t *testing.T, m *mounted)) {
+	for _, protocol := range []int{2, 1} {
+		t.Run(fmt.Sprintf("Remofile %d", protocol), func(t *testing.T) {
+			r.Protocol = protocol
+			test(t, newMount(t, r))
+		})
+	}
+}
+
+// programCase is a script and what it prints.
+type programCase struct{ name, script, want string }
+
+func (m *mounted) runPrograms(t *testing.T, cases []programCase) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := strings.NewReplacer(m.path, "$M", m.jail, "$J").Replace(m.shell(c.script))
+			if got != c.want {
+				t.Errorf("%s\nprints:\n%s\nwant:\n%s", c.script, got, c.want)
+			}
+		})
+	}
+}
+
 func TestPrograms(t *testing.T) {
-	m := newMount(t, mountRole{})
-	for _, c := range []struct{ name, script, want string }{
+	cases := []programCase{
 		{"a redirection of several commands", `{ echo one; echo two; } > $M/f; cat $J/f $M/f`, "one\ntwo\none\ntwo\n"},
 		{"a redirection over a file", `echo longer > $M/f; echo x > $M/f; cat $J/f`, "x\n"},
 		{"an appending redirection", `echo a > $M/f; echo b >> $M/f; cat $J/f`, "a\nb\n"},
@@ -63,23 +86,41 @@ func TestPrograms(t *testing.T) {
 		{"truncate", `echo abcdef > $M/f; truncate -s 3 $M/f; cat $J/f; truncate -s 0 $M/f; stat -c %s $J/f`, "abc0\n"},
 		{"touch of a new file", `touch $M/touched; test -f $J/touched; touch $M/touched`, ""},
 		{"touch of an old file", `echo x > $J/old; touch -d @1000000000 $J/old; touch $M/old; cat $J/old; test $(stat -c %Y $J/old) -gt 1000000000`, "x\n"},
+		{"rmdir", `mkdir $M/d; : > $M/d/f; rmdir $M/d 2>&1 || true; rm $M/d/f; rmdir $M/d; test ! -e $J/d`, "rmdir: failed to remove '$M/d': Directory not empty\n"},
+		{"sync", `echo x > $M/f; sync $M/f $M; cat $J/f`, "x\n"},
+		{"rm of a file that is open", `: > $M/f; exec 3<> $M/f; rm $M/f; test ! -e $J/f; test ! -e $M/f; echo more >&3; exec 3>&-; test ! -e $J/f`, ""},
+		{"many files", `mkdir $M/many; cd $M/many; seq 400 | split -l 1 -a 4 - n; ls $M/many | wc -l; ls $J/many | wc -l; cd /; rm -r $M/many; test ! -e $J/many`, "400\n400\n"},
+	}
+	bothProtocols(t, mountRole{}, func(t *testing.T, m *mounted) { m.runPrograms(t, cases) })
+}
+
+func TestProgramsOnWholeFiles(t *testing.T) {
+	newMount(t, mountRole{Protocol: 1}).runPrograms(t, []programCase{
 		{"a time that the protocol does not carry", `echo x > $M/f; touch -d @1000000000 $M/f 2>&1 || true`, "touch: setting times of '$M/f': Operation not supported\n"},
 		{"chmod", `echo x > $M/f; chmod $(stat -c %a $M/f) $M/f; chmod 700 $M/f 2>&1 || true`, "chmod: changing permissions of '$M/f': Operation not supported\n"},
 		{"links", `: > $M/f; ln $M/f $M/g 2>&1 || true; ln -s f $M/g 2>&1 || true`, "ln: failed to create hard link '$M/g' => '$M/f': Operation not permitted\nln: failed to create symbolic link '$M/g': Operation not permitted\n"},
-		{"a name that only some systems take", `echo x > "$M/a:b?"; cat "$J/a:b?"; rm "$M/a:b?"; test ! -e "$J/a:b?"`, "x\n"},
-		{"rmdir", `mkdir $M/d; : > $M/d/f; rmdir $M/d 2>&1 || true; rm $M/d/f; rmdir $M/d; test ! -e $J/d`, "rmdir: failed to remove '$M/d': Directory not empty\n"},
-		{"sync", `echo x > $M/f; sync $M/f $M; cat $J/f`, "x\n"},
 		{"df", `test $(df --output=size -B1T $M | tail -n 1) = 1024`, ""},
-		{"rm of a file that is open", `: > $M/f; exec 3<> $M/f; rm $M/f; test ! -e $J/f; test ! -e $M/f; echo more >&3; exec 3>&-; test ! -e $J/f`, ""},
-		{"many files", `mkdir $M/many; cd $M/many; seq 400 | split -l 1 -a 4 - n; ls $M/many | wc -l; ls $J/many | wc -l; cd /; rm -r $M/many; test ! -e $J/many`, "400\n400\n"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got := strings.NewReplacer(m.path, "$M", m.jail, "$J").Replace(m.shell(c.script))
-			if got != c.want {
-				t.Errorf("%s\nprints:\n%s\nwant:\n%s", c.script, got, c.want)
-			}
-		})
-	}
+	})
+}
+
+func TestProgramsOnRanges(t *testing.T) {
+	newMount(t, mountRole{}).runPrograms(t, []programCase{
+		{"a name that only some systems take", `echo x > "$M/a:b?"; cat "$J/a:b?"; rm "$M/a:b?"; test ! -e "$J/a:b?"`, "x\n"},
+		{"times", `echo x > $M/f; touch -d @1000000000 $M/f; stat -c %Y $M/f $J/f`, "1000000000\n1000000000\n"},
+		{"chmod", `echo x > $M/f; chmod 741 $M/f; stat -c %a $M/f $J/f`, "741\n741\n"},
+		{"set-uid is refused", `: > $M/s; chmod 4755 $M/s 2>&1 || true; stat -c %a $J/s | tail -c 4`, "chmod: changing permissions of '$M/s': Operation not permitted\n644\n"},
+		{"links", `echo x > $M/f; ln $M/f $M/g; ln -s f $M/h; stat -c %h $M/f $J/g; readlink $J/h; cat $M/h; rm $M/f; cat $M/g; cat $M/h 2>&1 || true; rm $M/g $M/h`, "2\n2\nf\nx\nx\ncat: $M/h: No such file or directory\n"},
+		{"df", `test $(df --output=size -B1 $M | tail -n 1) = $(df --output=size -B1 $J | tail -n 1)`, ""},
+		{"mv keeps the inode", `echo x > $M/a; stat -c %i $M/a > $J/../inode; mv $M/a $M/b; stat -c %i $M/b | cmp - $J/../inode; rm $M/b`, ""},
+		{"mv of a directory", `mkdir -p $M/d/e; echo x > $M/d/e/f; mv $M/d $M/n; cat $M/n/e/f $J/n/e/f; test ! -e $J/d; rm -r $M/n`, "x\nx\n"},
+		{"mv over a file", `echo old > $M/a; echo new > $M/b; mv $M/b $M/a; cat $M/a $J/a; test ! -e $J/b`, "new\nnew\n"},
+		{"sed -i", `printf 'one\ntwo\n' > $M/f; sed -i s/one/1/ $M/f; cat $M/f $J/f; ls $J | grep -c '^sed' || true`, "1\ntwo\n1\ntwo\n0\n"},
+		{"cp -p", `echo x > $J/../source; touch -d @1000000000 $J/../source; chmod 640 $J/../source; cp -p $J/../source $M/f; stat -c '%Y %a' $J/f`, "1000000000 640\n"},
+		{"tar in and out", `mkdir -p $J/../t/d; echo x > $J/../t/d/f; ln -s f $J/../t/d/l; tar -C $J/.. -cf - t | tar -C $M -xf -; tar -C $M -cf - t | tar -C $J/.. -df -; rm -r $M/t`, ""},
+		{"a hole", `truncate -s 10M $M/f; printf x | dd of=$M/f bs=1 seek=5M conv=notrunc status=none; test $(du -k $J/f | cut -f1) -lt 100; cp --sparse=always $M/f $M/g; cmp $M/f $J/g`, ""},
+		{"exec", `printf '#!/bin/sh\necho ran\n' > $M/x; chmod 755 $M/x; $M/x`, "ran\n"},
+		{"an open file that is renamed", `: > $M/f; exec 3>> $M/f; mv $M/f $M/g; echo x >&3; exec 3>&-; cat $J/g`, "x\n"},
+	})
 }
 
 func TestLargeFile(t *testing.T) {

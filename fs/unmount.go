@@ -114,7 +114,8 @@ func topmost(table, p string) mounted {
 
 // isDead reports whether the process behind a mount has gone.
 func isDead(p string) bool {
-	_, err := os.Stat(p)
+	var st unix.Statfs_t
+	err := unix.Statfs(p, &st) // the kernel keeps attributes, but not this
 	return errors.Is(err, syscall.ENOTCONN) || errors.Is(err, syscall.ECONNABORTED)
 }
 

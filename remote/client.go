@@ -90,6 +90,14 @@ func (c *Client) second() (*client2, error) {
 	return nil, &Error{Code: Unsupported}
 }
 
+// Protocol returns the number of the protocol that the server and this client speak: 1 or 2.
+func (c *Client) Protocol() int {
+	if _, err := c.second(); err != nil {
+		return 1
+	}
+	return 2
+}
+
 // Foreign reports whether the server is not one of ours. It can then neither
 // remove a file nor replace one, and serves one session.
 func (c *Client) Foreign() bool { return c.backend.foreign() }

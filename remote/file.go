@@ -30,6 +30,7 @@ type File struct {
 	session *session2
 	handle  remofile2.Handle
 	path    string
+	opened  Attr  // when it was
 	chunk   int64 // bytes that a request carries
 	changes bool  // it was opened for writing
 	appends bool  // with O_APPEND
@@ -151,14 +152,20 @@ func (f *File) open(ctx context.Context, r remofile2.Request) error {
 	if r.Operation == remofile2.OpOpen && r.Flags&(remofile2.OpenRead|remofile2.OpenTruncate) == remofile2.OpenRead {
 		f.askAhead(ctx) // its failure is that of OPEN
 	}
-	if _, err = f.session.wait(ctx, opened); err != nil {
+	a, err := f.session.wait(ctx, opened)
+	if err != nil {
 		f.forget()
 		if ctx.Err() != nil {
 			f.sendClose() // it may be open
 		}
+		return err
 	}
-	return err
+	f.opened = attrOf(&a.Attr)
+	return nil
 }
+
+// Opened returns the attributes that the file had when it was opened.
+func (f *File) Opened() Attr { return f.opened }
 
 // Name returns the path that the file was opened with.
 func (f *File) Name() string { return f.path }

@@ -153,6 +153,14 @@ func (f *File) Flush(ctx context.Context) error {
 	return f.failure("write", f.settle(ctx, 0))
 }
 
+// Unflushed returns of how many bytes that were written the server's answer has not come.
+func (f *File) Unflushed() int64 {
+	f.hear(0)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.unheard
+}
+
 // settle waits until no more than so many bytes of writes are without an answer, or one has
 // failed. A write that was sent is not cancelled when ctx ends.
 func (f *File) settle(ctx context.Context, bytes int64) error {

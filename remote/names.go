@@ -35,6 +35,18 @@ func (c *Client) Mkdir(ctx context.Context, p string, perm fs.FileMode) (Attr, e
 	return c.attrAfter(ctx, "mkdir", p, remofile2.Request{Operation: remofile2.OpMkdir, Mode: uint16(perm.Perm())})
 }
 
+// Unlink removes a name of whatever is no directory.
+func (c *Client) Unlink(ctx context.Context, p string) error {
+	_, err := c.askOne(ctx, "unlink", p, remofile2.Request{Operation: remofile2.OpRemove})
+	return err
+}
+
+// Rmdir removes an empty directory, and fails with NotDirectory where there is something else.
+func (c *Client) Rmdir(ctx context.Context, p string) error {
+	_, err := c.askOne(ctx, "rmdir", p, remofile2.Request{Operation: remofile2.OpRemove, Flags: remofile2.RemoveDirectory})
+	return err
+}
+
 // RenameMode tells what becomes of a name that exists already.
 type RenameMode int
 

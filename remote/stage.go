@@ -14,6 +14,8 @@ type StageOptions struct {
 	// Reserve takes the name at once: it is Exists for whoever would create it, NotFound for
 	// whoever looks it up. Who opens it for writing has it committed first.
 	Reserve bool
+	// Shared lets others stage the same name at the same time: the last commit wins.
+	Shared bool
 	// NoFollow replaces a symbolic link, and not the file that it leads to.
 	NoFollow bool
 }
@@ -51,6 +53,9 @@ func (o *StageOptions) flags() remofile2.Flags {
 	}
 	if o.Reserve {
 		flags |= remofile2.StageReserve
+	}
+	if o.Shared {
+		flags |= remofile2.StageShared
 	}
 	if !o.NoFollow {
 		flags |= remofile2.StageFollow

@@ -34,7 +34,7 @@ func file(name string, size int64) remote.Entry {
 }
 
 // names returns what the listing has, without asking.
-func (l *listing) names(t *testing.T) string {
+func (l *wholeListing) names(t *testing.T) string {
 	t.Helper()
 	all, err := l.all(t.Context(), time.Time{})
 	if err != nil {
@@ -50,7 +50,7 @@ func (l *listing) names(t *testing.T) string {
 func TestOneListRequestAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &lister{answer: []remote.Entry{file("a", 1)}}
-		l := &listing{list: server.list}
+		l := &wholeListing{list: server.list}
 		var lookups sync.WaitGroup
 		for range 10 {
 			lookups.Go(func() {
@@ -69,7 +69,7 @@ func TestOneListRequestAtATime(t *testing.T) {
 func TestListingIsKeptAsLongAsItIsFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &lister{}
-		l := &listing{list: server.list}
+		l := &wholeListing{list: server.list}
 		asked := time.Now()
 		for _, step := range []struct {
 			since time.Time
@@ -93,7 +93,7 @@ func TestListingIsKeptAsLongAsItIsFresh(t *testing.T) {
 func TestLaterLookupDoesNotTakeAnEarlierAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &lister{}
-		l := &listing{list: server.list}
+		l := &wholeListing{list: server.list}
 		go l.refresh(t.Context(), time.Now())
 		time.Sleep(time.Second / 2)
 		if err := l.refresh(t.Context(), time.Now()); err != nil {
@@ -108,7 +108,7 @@ func TestLaterLookupDoesNotTakeAnEarlierAnswer(t *testing.T) {
 func TestInterruptOfOneLookupDoesNotFailTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &lister{answer: []remote.Entry{file("a", 1)}}
-		l := &listing{list: server.list}
+		l := &wholeListing{list: server.list}
 		first, interrupt := context.WithCancel(t.Context())
 		go func() {
 			if err := l.refresh(first, time.Now()); !errors.Is(err, context.Canceled) {
@@ -128,7 +128,7 @@ func TestInterruptOfOneLookupDoesNotFailTheOthers(t *testing.T) {
 
 func TestWaitForAListingIsInterruptible(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &listing{list: (&lister{}).list}
+		l := &wholeListing{list: (&lister{}).list}
 		go l.refresh(t.Context(), time.Now())
 		synctest.Wait()
 		ctx, interrupt := context.WithCancel(t.Context())
@@ -145,7 +145,7 @@ func TestWaitForAListingIsInterruptible(t *testing.T) {
 func TestFailureOfAListingIsSharedByWhoWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &lister{err: &remote.Error{Op: "list", Path: "/", Code: remote.Timeout}}
-		l := &listing{list: server.list}
+		l := &wholeListing{list: server.list}
 		var lookups sync.WaitGroup
 		for range 10 {
 			lookups.Go(func() {
@@ -165,7 +165,7 @@ func TestFailureOfAListingIsSharedByWhoWaited(t *testing.T) {
 func TestOwnChangesSurviveAnAnswerThatLacksThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &lister{answer: []remote.Entry{file("kept", 1), file("removed", 1), file("replaced", 1)}}
-		l := &listing{list: server.list}
+		l := &wholeListing{list: server.list}
 		go l.refresh(t.Context(), time.Now())
 		synctest.Wait()
 		l.put(entry{Entry: file("new", 2)})
@@ -187,7 +187,7 @@ func TestOwnChangesSurviveAnAnswerThatLacksThem(t *testing.T) {
 func TestTimeOfAnOwnUploadIsAskedOfTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &lister{}
-		l := &listing{list: server.list}
+		l := &wholeListing{list: server.list}
 		if err := l.refresh(t.Context(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestTimeOfAnOwnUploadIsAskedOfTheServer(t *testing.T) {
 func TestSlowListingServesItsReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests := 0
-		l := &listing{list: func(context.Context) ([]remote.Entry, error) {
+		l := &wholeListing{list: func(context.Context) ([]remote.Entry, error) {
 			requests++
 			time.Sleep(time.Minute)
 			return []remote.Entry{file("a", 1), file("b", 1)}, nil

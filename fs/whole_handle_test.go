@@ -17,7 +17,7 @@ func TestHandlesSeeEachOthersWrites(t *testing.T) {
 	m.write(writer, "two")
 	m.jail.set("/f", "theirs")
 	third := m.open("f", syscall.O_RDONLY) // does not lose the change
-	for _, h := range []*handle{reader, third} {
+	for _, h := range []*wholeHandle{reader, third} {
 		if got := m.read(h); got != "one two" {
 			t.Errorf("it reads %q", got)
 		}
@@ -165,8 +165,8 @@ func TestAppendGoesToTheEndOfWhatTheOpenBrought(t *testing.T) {
 			t.Errorf("flags %#x, write flags %#x: offset %d, want %d", c.flags, c.writeFlags, sent.offset, c.want)
 		}
 	}
-	m.write(f.(*handle), " and more")
-	m.close(f.(*handle), 0)
+	m.write(f.(*wholeHandle), " and more")
+	m.close(f.(*wholeHandle), 0)
 	m.wantServer("f", "longer and more")
 }
 

@@ -155,7 +155,7 @@ func (j *fakeJail) Download(ctx context.Context, p string, w io.Writer, _ remote
 // fakeMount is a tree over a fakeJail that no kernel asks: the test calls the
 // operations of its root.
 type fakeMount struct {
-	*node
+	*wholeNode
 	t    *testing.T
 	jail *fakeJail
 }
@@ -165,38 +165,42 @@ func newFakeMount(t *testing.T, j *fakeJail) *fakeMount {
 	if j.files == nil {
 		j.files = make(map[string]string)
 	}
-	shared, err := newTree(j, Options{TempDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	o := Options{TempDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	s, err := o.shown()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { shared.temp.close() })
-	root := newDirectory(shared, nil, "/")
+	root, err := newWholeTree(j, "/", s, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(root.end)
 	gofs.NewNodeFS(root, &gofs.Options{})
-	return &fakeMount{node: root, t: t, jail: j}
+	return &fakeMount{wholeNode: root, t: t, jail: j}
 }
 
 // create makes a file as the kernel and go-fuse do.
-func (m *fakeMount) create(name string, flags uint32) *handle {
+func (m *fakeMount) create(name string, flags uint32) *wholeHandle {
 	m.t.Helper()
 	inode, f, _, errno := m.Create(m.t.Context(), name, flags|syscall.O_CREAT|syscall.O_WRONLY, 0o666, new(fuse.EntryOut))
 	if errno != 0 {
 		m.t.Fatalf("create %s: %v", name, errno)
 	}
 	m.AddChild(name, inode, true)
-	return f.(*handle)
+	return f.(*wholeHandle)
 }
 
 // lookup returns the node of a name.
-func (m *fakeMount) lookup(name string) (*node, syscall.Errno) {
+func (m *fakeMount) lookup(name string) (*wholeNode, syscall.Errno) {
 	inode, errno := m.Lookup(m.t.Context(), name, new(fuse.EntryOut))
 	if errno != 0 {
 		return nil, errno
 	}
-	return inode.Operations().(*node), 0
+	return inode.Operations().(*wholeNode), 0
 }
 
 // open opens an existing file.
-func (m *fakeMount) open(name string, flags uint32) *handle {
+func (m *fakeMount) open(name string, flags uint32) *wholeHandle {
 	m.t.Helper()
 	n, errno := m.lookup(name)
 	if errno != 0 {
@@ -206,11 +210,11 @@ func (m *fakeMount) open(name string, flags uint32) *handle {
 	if errno != 0 {
 		m.t.Fatalf("open %s: %v", name, errno)
 	}
-	return f.(*handle)
+	return f.(*wholeHandle)
 }
 
 // write writes text at the end.
-func (m *fakeMount) write(h *handle, text string) {
+func (m *fakeMount) write(h *wholeHandle, text string) {
 	m.t.Helper()
 	if _, errno := h.Write(m.t.Context(), []byte(text), atEnd); errno != 0 {
 		m.t.Errorf("write: %v", errno)
@@ -218,7 +222,7 @@ func (m *fakeMount) write(h *handle, text string) {
 }
 
 // read returns all that a handle reads.
-func (m *fakeMount) read(h *handle) string {
+func (m *fakeMount) read(h *wholeHandle) string {
 	m.t.Helper()
 	buf := make([]byte, 1000)
 	result, errno := h.Read(m.t.Context(), buf, 0)
@@ -231,7 +235,7 @@ func (m *fakeMount) read(h *handle) string {
 }
 
 // flush closes a descriptor of the handle.
-func (m *fakeMount) flush(h *handle, want syscall.Errno) {
+func (m *fakeMount) flush(h *wholeHandle, want syscall.Errno) {
 	m.t.Helper()
 	if errno := h.Flush(m.t.Context()); errno != want {
 		m.t.Errorf("flush: %v, want %v", errno, want)
@@ -239,7 +243,7 @@ func (m *fakeMount) flush(h *handle, want syscall.Errno) {
 }
 
 // close closes the only descriptor of the handle.
-func (m *fakeMount) close(h *handle, want syscall.Errno) {
+func (m *fakeMount) close(h *wholeHandle, want syscall.Errno) {
 	m.t.Helper()
 	m.flush(h, want)
 	h.Release(m.t.Context())

@@ -73,8 +73,8 @@ func TestCreateWithoutAWriteKeepsWhatAnotherMade(t *testing.T) {
 
 func TestUnsavedAreTheOpenFilesWithChanges(t *testing.T) {
 	m := newFakeMount(t, &fakeJail{files: map[string]string{"/changed": "old", "/read": "old", "/unlinked": "old"}})
-	point := &MountPoint{tree: m.tree}
-	handles := []*handle{
+	point := &MountPoint{root: m}
+	handles := []*wholeHandle{
 		m.open("changed", syscall.O_RDWR), m.open("changed", syscall.O_RDONLY),
 		m.open("read", syscall.O_RDONLY), m.open("unlinked", syscall.O_RDWR), m.create("made", 0),
 	}
@@ -179,7 +179,7 @@ func TestUnlinkWaitsForTheUploadUnderWay(t *testing.T) {
 func TestUnlinkedFileIsNotUploaded(t *testing.T) {
 	m := newFakeMount(t, &fakeJail{files: map[string]string{"/stored": "old"}})
 	made, stored := m.create("made", 0), m.open("stored", syscall.O_RDWR)
-	for name, h := range map[string]*handle{"made": made, "stored": stored} {
+	for name, h := range map[string]*wholeHandle{"made": made, "stored": stored} {
 		if errno := m.Unlink(t.Context(), name); errno != 0 {
 			t.Errorf("unlink %s: %v", name, errno)
 		}
@@ -211,7 +211,7 @@ func TestDirectoryWithAnUnsavedFileIsNotEmpty(t *testing.T) {
 	if errno != 0 {
 		t.Fatal(errno)
 	}
-	d := &fakeMount{node: inode.Operations().(*node), t: t, jail: m.jail}
+	d := &fakeMount{wholeNode: inode.Operations().(*wholeNode), t: t, jail: m.jail}
 	d.create("f", 0)
 	if errno := m.Rmdir(t.Context(), "d"); errno != syscall.ENOTEMPTY {
 		t.Errorf("rmdir: %v, want ENOTEMPTY", errno)

@@ -26,11 +26,11 @@ type content struct {
 	// read them.
 	mu      sync.RWMutex
 	state   state
-	copy    *os.File // nil: none is held
-	handles int      // open handles
-	dirty   bool     // the copy has changes that the server does not have
-	emptied bool     // the last of them is an open with O_TRUNC
-	version version  // of which the copy was downloaded
+	copy    *os.File     // nil: none is held
+	handles int          // open handles
+	dirty   bool         // the copy has changes that the server does not have
+	emptied bool         // the last of them is an open with O_TRUNC
+	version wholeVersion // of which the copy was downloaded
 }
 
 // state is where a file's name stands.
@@ -48,22 +48,22 @@ const (
 	unlinked
 )
 
-// version tells whether a file on the server is still the same. The zero value is
-// no known version.
-type version struct {
+// wholeVersion tells whether a file on the server is still the same. The zero value is
+// no known wholeVersion.
+type wholeVersion struct {
 	size     int64
 	modified time.Time
 }
 
-func versionOf(e remote.Entry) version {
-	return version{size: e.Size, modified: e.Modified}
+func wholeVersionOf(e remote.Entry) wholeVersion {
+	return wholeVersion{size: e.Size, modified: e.Modified}
 }
 
-func (v version) known() bool {
+func (v wholeVersion) known() bool {
 	return !v.modified.IsZero()
 }
 
-func (v version) equal(w version) bool {
+func (v wholeVersion) equal(w wholeVersion) bool {
 	return v.size == w.size && v.modified.Equal(w.modified)
 }
 
@@ -113,7 +113,7 @@ func (c *content) unsavedLocked() bool {
 // The methods from here to drop need the turn.
 
 // set makes f the copy, and closes the one before.
-func (c *content) set(f *os.File, v version) {
+func (c *content) set(f *os.File, v wholeVersion) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.copy != nil {
@@ -186,7 +186,7 @@ func (c *content) isEmpty() bool {
 func (c *content) saved() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.state, c.dirty, c.emptied, c.version = onServer, false, false, version{}
+	c.state, c.dirty, c.emptied, c.version = onServer, false, false, wholeVersion{}
 }
 
 // unlink records that the file has lost its name.
@@ -222,7 +222,7 @@ func (c *content) drop() (lost bool) {
 	if c.state.isNew() {
 		c.state = onServer
 	}
-	c.copy, c.dirty, c.version = nil, false, version{}
+	c.copy, c.dirty, c.version = nil, false, wholeVersion{}
 	return lost
 }
 

@@ -12,33 +12,33 @@ import (
 // The methods from here on need the turn.
 
 // replaceable reports whether a change of the file can reach the server.
-func (n *node) replaceable() bool {
+func (n *wholeNode) replaceable() bool {
 	return n.content.state != onServer || !n.tree.jail.Foreign()
 }
 
 // empty makes the copy empty, without asking for what it was.
-func (n *node) empty(context.Context) error {
+func (n *wholeNode) empty(context.Context) error {
 	c := n.content
 	if c.copy == nil {
 		f, err := n.tree.temp.create()
 		if err != nil {
 			return err
 		}
-		c.set(f, version{})
+		c.set(f, wholeVersion{})
 	}
 	return c.empty()
 }
 
 // fetch makes the copy the newest content of the file: what is changed here, or
 // else what the server has.
-func (n *node) fetch(ctx context.Context) error {
+func (n *wholeNode) fetch(ctx context.Context) error {
 	c := n.content
 	if c.copy != nil && (c.dirty || c.state != onServer) {
 		return nil
 	}
 	if c.copy != nil && c.version.known() {
 		e, err := n.parent.find(ctx, n.name(), time.Now())
-		if err != nil || versionOf(e).equal(c.version) {
+		if err != nil || wholeVersionOf(e).equal(c.version) {
 			return err
 		}
 	}
@@ -47,7 +47,7 @@ func (n *node) fetch(ctx context.Context) error {
 
 // download brings the server's content. Its version is the one of the listing,
 // taken before: should the file have changed since, the next open sees it differ.
-func (n *node) download(ctx context.Context) error {
+func (n *wholeNode) download(ctx context.Context) error {
 	e, _ := n.parent.listing.get(n.name())
 	f, err := n.tree.temp.create()
 	if err != nil {
@@ -62,23 +62,23 @@ func (n *node) download(ctx context.Context) error {
 		return err
 	}
 	if e.provisional || e.Size != size {
-		n.content.set(f, version{})
+		n.content.set(f, wholeVersion{})
 		n.putProvisional(size)
 		return nil
 	}
-	n.content.set(f, versionOf(e.Entry))
+	n.content.set(f, wholeVersionOf(e.Entry))
 	return nil
 }
 
 // putProvisional records that the server has the file in this size, since an
 // unknown time.
-func (n *node) putProvisional(size int64) {
+func (n *wholeNode) putProvisional(size int64) {
 	e := remote.Entry{Name: n.name(), Attr: remote.Attr{Size: size, Modified: time.Now()}}
 	n.parent.listing.put(entry{Entry: e, provisional: true})
 }
 
 // save sends the copy to the server, if it has changed.
-func (n *node) save(ctx context.Context) error {
+func (n *wholeNode) save(ctx context.Context) error {
 	c := n.content
 	if !c.unsaved() {
 		return nil
@@ -105,7 +105,7 @@ func (n *node) save(ctx context.Context) error {
 
 // closeUnheld closes the copy where no handle is open, and reports whether
 // changes are lost with it.
-func (n *node) closeUnheld() (lost bool) {
+func (n *wholeNode) closeUnheld() (lost bool) {
 	c := n.content
 	if c.handles > 0 {
 		return false

@@ -1,0 +1,202 @@
+package fs
+
+import (
+	"context"
+	"os"
+	"path"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/remofile/remofile/remote"
+)
+
+// tree is what the nodes of one mount share.
+type tree struct {
+	shown
+	jail      *remote.Client
+	dir       string        // of the jail, that is mounted
+	cacheTime time.Duration // how long what the server told is kept
+	ahead     budget        // of all handles
+
+	// changes counts the changes through this mount: a listing from before the last one is not
+	// used any longer.
+	changes atomic.Int64
+
+	mu sync.Mutex
+	// nodes are those that the kernel knows, by the server's identity. Guarded by mu.
+	nodes map[identity]*node
+	// numbers are the inode numbers that nodes have: one keeps its own when another file takes its
+	// place on the server, which may use the number again. Guarded by mu.
+	numbers map[uint64]*node
+	// open are the handles that can write. Guarded by mu.
+	open map[*handle]struct{}
+	// rootAttr and space are what the server told last: they are shown while it can't be
+	// reached. Guarded by mu.
+	rootAttr remote.Attr
+	space    remote.Space
+}
+
+// identity is what the server knows a file by, as long as it exists.
+type identity struct {
+	device, inode uint64
+	born          int64 // nanoseconds since 1970; inodes are used again at once
+}
+
+func identityOf(a *remote.Attr) identity {
+	return identity{a.Device, a.Inode, a.Born.UnixNano()}
+}
+
+// newRoot returns the node of the directory dir of a jail, which is to be mounted.
+func newRoot(ctx context.Context, jail *remote.Client, dir string, s shown, o *Options) (*node, error) {
+	dir = path.Clean(dir)
+	e, err := jail.Stat(ctx, dir)
+	if err == nil && !e.IsDir() {
+		err = &os.PathError{Op: "mount", Path: dir, Err: syscall.ENOTDIR}
+	}
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{
+		shown:     s,
+		jail:      jail,
+		dir:       dir,
+		cacheTime: o.cacheTime(),
+		ahead:     newBudget(),
+		nodes:     make(map[identity]*node),
+		numbers:   make(map[uint64]*node),
+		open:      make(map[*handle]struct{}),
+		rootAttr:  e.Attr,
+	}
+	return t.newNode(&e.Attr), nil
+}
+
+func (t *tree) newNode(a *remote.Attr) *node {
+	return &node{
+		tree:    t,
+		turn:    make(chan struct{}, 1),
+		id:      identityOf(a),
+		handles: make(map[*handle]struct{}),
+		created: make(map[string]*node),
+	}
+}
+
+// node returns the inode of the file that has these attributes: the one that the kernel knows, or a
+// new one, with parent in go-fuse's tree.
+func (t *tree) node(ctx context.Context, parent *node, a *remote.Attr) *node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.nodes[identityOf(a)]; n != nil {
+		return n
+	}
+	n := t.newNode(a)
+	s := t.stableAttr(a)
+	for t.numbers[s.Ino] != nil {
+		s.Ino = freeNumber(s.Ino + 1)
+	}
+	parent.NewInode(ctx, n, s)
+	t.nodes[n.id] = n
+	t.numbers[s.Ino] = n
+	return n
+}
+
+// number returns the inode number that the file with these attributes has, or will have.
+func (t *tree) number(a *remote.Attr) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.nodes[identityOf(a)]; n != nil {
+		return n.StableAttr().Ino
+	}
+	return t.stableAttr(a).Ino
+}
+
+// stableAttr returns what the kernel is to know a file by. The number mixes device and inode, the
+// generation tells files apart that had the same inode one after the other.
+func (t *tree) stableAttr(a *remote.Attr) gofs.StableAttr {
+	const odd = 0x9e3779b97f4a7c15 // spreads device numbers over all bits
+	ino := a.Inode ^ a.Device*odd
+	if a.Device == t.rootAttr.Device {
+		ino = a.Inode
+	}
+	return gofs.StableAttr{Mode: typeOf(a.Mode), Ino: freeNumber(ino), Gen: uint64(a.Born.UnixNano())}
+}
+
+// freeNumber returns the next inode number that go-fuse has no other use for.
+func freeNumber(ino uint64) uint64 {
+	for (&gofs.StableAttr{Ino: ino}).Reserved() || ino <= 1 {
+		ino += 2
+	}
+	return ino
+}
+
+// forget drops a node that the kernel knows no longer.
+func (t *tree) forget(n *node) {
+	n.mu.Lock()
+	id := n.id
+	n.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.nodes[id] == n {
+		delete(t.nodes, id)
+	}
+	if ino := n.StableAttr().Ino; t.numbers[ino] == n {
+		delete(t.numbers, ino)
+	}
+}
+
+// follow makes n, whose file has another one as its content now, known as that.
+func (t *tree) follow(n *node, id identity) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t.nodes[n.id] == n {
+		delete(t.nodes, n.id)
+	}
+	n.id = id
+	t.nodes[id] = n
+}
+
+// writable returns the handles that can write.
+func (t *tree) writable() []*handle {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	handles := make([]*handle, 0, len(t.open))
+	for h := range t.open {
+		handles = append(handles, h)
+	}
+	return handles
+}
+
+// publishBelow publishes what is staged in a directory and beneath it.
+func (t *tree) publishBelow(ctx context.Context, dir *node) error {
+	for _, h := range t.writable() {
+		if h.isStaged() && h.node.isBelow(dir) {
+			if err := h.node.publish(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// configure lets the kernel drop the pages of a file whose time of modification has changed.
+func (n *node) configure(o *fuse.MountOptions) { o.ExtraCapabilities |= fuse.CAP_AUTO_INVAL_DATA }
+
+func (n *node) end() {}
+
+func (n *node) dirty() []string {
+	var paths []string
+	for _, h := range n.tree.writable() {
+		if h.dirty() {
+			paths = append(paths, h.file.Name())
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
