@@ -40,7 +40,9 @@ const patience = 30 * time.Second
 //	        begins "rmf run --address 127.0.0.1 ARG... 0" as "server" and sets
 //	        REMOFILE_HOSTNAME, REMOFILE_PORT and, where it had to make one,
 //	        REMOFILE_TOKEN
-//	hold    connects to the server and stays, until the script ends
+//	hold [PATH]
+//	        connects to the server and stays, until the script ends; an upload to
+//	        PATH is under way then
 //	mute    sets REMOFILE_HOSTNAME and REMOFILE_PORT to a server that never answers
 //	null    the same to one that offers no encryption, and hears the rest in silence
 func TestScripts(t *testing.T) {
@@ -261,12 +263,43 @@ func setServer(ts *testscript.TestScript, address string) {
 }
 
 func cmdHold(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: hold [PATH]")
+	}
 	c, err := remote.Dial(context.Background(), remote.Options{
 		Address: net.JoinHostPort(ts.Getenv("REMOFILE_HOSTNAME"), ts.Getenv("REMOFILE_PORT")),
 		Token:   ts.Getenv("REMOFILE_TOKEN"),
 	})
 	ts.Check(err)
 	ts.Defer(func() { c.Close() })
+	if len(args) == 1 {
+		holdUpload(ts, c, args[0])
+	}
+}
+
+// holdUpload returns when the server has a part of the file; the rest does not come.
+func holdUpload(ts *testscript.TestScript, c *remote.Client, p string) {
+	const part, size = 1 << 20, 1 << 30
+	rest, stop := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.Upload(context.Background(), p, io.MultiReader(io.LimitReader(zeros{}, part), rest), size, remote.TransferOptions{})
+	}()
+	ts.Defer(func() {
+		stop.Close()
+		<-ended
+	})
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		s, err := c.Status(context.Background())
+		ts.Check(err)
+		if s.Staged > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no upload is under way after %v", patience)
+		}
+	}
 }
 
 func cmdMute(ts *testscript.TestScript, neg bool, args []string) { listenForScript(ts) }
