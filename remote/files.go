@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -21,14 +22,33 @@ const longPage = 512 << 10
 // List returns the entries of a directory, sorted by name. Symbolic links have the attributes of what
 // they lead to. It fails with NotFound or NotDirectory.
 func (c *Client) List(ctx context.Context, dir string) (entries []Entry, err error) {
-	for next, more := "", true; more; more = next != "" {
-		var page []Entry
-		if page, next, err = c.page(ctx, dir, next, longPage, true); err != nil {
+	for e, err := range c.Entries(ctx, dir) {
+		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, page...)
+		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// Entries returns what List does, one after the other, and holds a few thousand of them at a
+// time. An error is the last that it yields.
+func (c *Client) Entries(ctx context.Context, dir string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for next, more := "", true; more; more = next != "" {
+			page, after, err := c.page(ctx, dir, next, longPage, true)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, e := range page {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			next = after
+		}
+	}
 }
 
 // ReadDir returns entries of a directory behind the name after, sorted by name, as many as

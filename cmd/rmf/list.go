@@ -53,11 +53,10 @@ func (c *listCommand) Run(ctx context.Context, out *output) error {
 }
 
 func (c *listCommand) listDirectory(ctx context.Context, client *remote.Client, w *bufio.Writer, out *output) error {
-	entries, err := client.List(ctx, c.Directory)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
+	for e, err := range client.Entries(ctx, c.Directory) {
+		if err != nil {
+			return err
+		}
 		if c.write(w, out, e) != nil {
 			break // which Flush tells
 		}
