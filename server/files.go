@@ -296,13 +296,12 @@ func (t *task) copyRange() error {
 		return err
 	}
 	for t.answer.Length < length {
-		if err := t.ctx.Err(); err != nil {
-			return err
-		}
-		var n int64
-		err := t.own(t.session.placeOf(t.to), unix.IN_MODIFY, func() (err error) {
-			n, err = t.copyPiece(from, min(copyPiece, length-t.answer.Length))
-			return err
+		n, err := t.inTurn(func() (n int64, err error) {
+			err = t.own(t.session.placeOf(t.to), unix.IN_MODIFY, func() (err error) {
+				n, err = t.copyPiece(from, min(copyPiece, length-t.answer.Length))
+				return err
+			})
+			return n, err
 		})
 		if err != nil {
 			return err
@@ -378,12 +377,10 @@ func (t *task) digest() error {
 		return code(remofile2.CodeBadRequest)
 	}
 	t.out = make([]byte, 0, t.cost)
-	piece := t.session.server.buffers.get(digestPiece)
-	defer t.session.server.buffers.put(piece)
 	hash := sha256.New()
 	for rest := t.Length; rest > 0; rest -= min(rest, t.Block) {
 		hash.Reset()
-		n, err := t.digestBlock(hash, io.NewSectionReader(f, t.Offset+t.Length-rest, min(t.Block, rest)), piece)
+		n, err := t.digestBlock(hash, io.NewSectionReader(f, t.Offset+t.Length-rest, min(t.Block, rest)))
 		if err != nil {
 			return err
 		}
@@ -395,15 +392,11 @@ func (t *task) digest() error {
 	return nil
 }
 
-// digestBlock reads a block into hash, through buf, and returns its length.
-func (t *task) digestBlock(hash hash.Hash, block io.Reader, buf []byte) (length int64, err error) {
+// digestBlock reads a block into hash and returns its length.
+func (t *task) digestBlock(hash hash.Hash, block io.Reader) (length int64, err error) {
 	for {
-		if err := t.ctx.Err(); err != nil {
-			return 0, err
-		}
-		n, err := block.Read(buf)
-		hash.Write(buf[:n])
-		length += int64(n)
+		n, err := t.inTurn(func() (int64, error) { return t.digestPiece(hash, block) })
+		length += n
 		if err == io.EOF {
 			return length, nil
 		}
@@ -411,4 +404,13 @@ func (t *task) digestBlock(hash hash.Hash, block io.Reader, buf []byte) (length 
 			return 0, err
 		}
 	}
+}
+
+// digestPiece reads the next bytes of a block into hash.
+func (t *task) digestPiece(hash hash.Hash, block io.Reader) (int64, error) {
+	buf := t.session.server.buffers.get(digestPiece)
+	defer t.session.server.buffers.put(buf)
+	n, err := block.Read(buf)
+	hash.Write(buf[:n])
+	return int64(n), err
 }

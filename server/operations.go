@@ -15,6 +15,7 @@ type operation struct {
 	do      func(*task) error // leaves its results in the task
 	changes bool              // the jail: a read-only server refuses it, as OPEN itself does
 	opens   bool              // Handle
+	long    bool              // it takes turns with others, piece by piece
 	handles int               // how many it names: one may be a path instead
 	events  uint32            // that it causes where its handle was opened
 }
@@ -43,8 +44,8 @@ var operations = [...]operation{
 	remofile2.OpSync:     {do: (*task).sync, handles: 1},
 	remofile2.OpSeek:     {do: (*task).seek, handles: 1},
 	remofile2.OpAllocate: {do: (*task).allocate, handles: 1, changes: true, events: unix.IN_MODIFY},
-	remofile2.OpCopy:     {do: (*task).copyRange, handles: 2, changes: true},
-	remofile2.OpDigest:   {do: (*task).digest, handles: 1},
+	remofile2.OpCopy:     {do: (*task).copyRange, handles: 2, changes: true, long: true},
+	remofile2.OpDigest:   {do: (*task).digest, handles: 1, long: true},
 	remofile2.OpWatch:    {do: (*task).watch},
 	remofile2.OpUnwatch:  {do: (*task).unwatch},
 }

@@ -51,6 +51,7 @@ type Server struct {
 
 	longListings chan struct{} // holds one for each under way
 	buffers      buffers       // of payloads
+	work         work          // of Remofile 2
 	codec        *compression.Codec
 	growthLimit  int64 // bytes that a file may have in Remofile 2; 0 is no limit
 	maxHandles   int64 // of all sessions together
@@ -115,6 +116,7 @@ func New(o Options) (*Server, error) {
 		links:        make(map[*link]struct{}),
 		links1:       make(map[*link]struct{}),
 		sessions:     make(map[string]*session),
+		work:         newWork(),
 		growthLimit:  growthLimit,
 		maxHandles:   maxHandles(),
 		started:      time.Now(),

@@ -38,6 +38,12 @@ type task struct {
 // begin starts the goroutine of a request that came over conn, which session.drain waits
 // for. A request that needs none has its answer at once. An error ends the link.
 func (s *session) begin(conn *zmtp.Conn, t *task) (answer []byte, err error) {
+	lack := s.server.work.enter(s.life, t.cost)
+	defer func() {
+		if lack == nil && t.ctx == nil { // it has not begun
+			s.server.work.leave(t.cost)
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Tasks that are executed but not yet answered make the reader wait, so that a client
@@ -53,7 +59,11 @@ func (s *session) begin(conn *zmtp.Conn, t *task) (answer []byte, err error) {
 	}
 	s.lastID = max(s.lastID, t.ID)
 	t.session, t.done = s, make(chan struct{})
-	if err := s.admit(t); err != nil {
+	err = lack
+	if err == nil {
+		err = s.admit(t)
+	}
+	if err != nil {
 		s.miss(t, err)
 		failed := answerTo(t.ID, err)
 		answer := remofile2.AppendAnswer(nil, t.Operation, &failed)
@@ -122,13 +132,18 @@ func (t *task) execute() (err error) {
 	if err := t.ctx.Err(); err != nil && t.Operation != remofile2.OpClose {
 		return err
 	}
-	if err := t.decompress(); err != nil {
-		return err
-	}
-	if op.events == 0 {
+	if op.long {
 		return op.do(t)
 	}
-	return t.own(t.session.placeOf(t.file), op.events, func() error { return op.do(t) })
+	return t.inPlace(func() error {
+		if err := t.decompress(); err != nil {
+			return err
+		}
+		if op.events == 0 {
+			return op.do(t)
+		}
+		return t.own(t.session.placeOf(t.file), op.events, func() error { return op.do(t) })
+	})
 }
 
 // cancelRequest is CANCEL.
@@ -171,6 +186,7 @@ func (s *session) next(t *task, told *zmtp.Conn) *zmtp.Conn {
 	}
 	delete(s.underWay, t.ID)
 	s.held.add(-1, -t.cost)
+	s.server.work.leave(t.cost)
 	s.room.Signal()
 	return nil
 }

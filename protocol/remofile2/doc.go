@@ -232,6 +232,9 @@
 //	                           LIST; more is TOO_MANY
 //	unread         256         requests that are under way or whose answer the client has not read yet, and
 //	                           32 MiB of them: the server reads nothing more before it is less
+//	all requests   16384       of all sessions together, counted so, and
+//	all bytes      512 MiB     of them: one more waits for 10 s at most, and then is BUSY
+//	executed       512         requests of all sessions at a time; DIGEST and COPY take turns besides
 //	payload        1 MiB       a longer one, or asking for one, is a BAD_REQUEST
 //	frame          8 MiB       is what a compressed payload refers back to at most, and its blocks
 //	                           are one for each 256 bytes of the payload and one more; else it

@@ -49,6 +49,14 @@ const (
 	// MaxKept is how many parts a server keeps to be resumed, KeepTime for how long.
 	MaxKept  = 1024
 	KeepTime = 24 * time.Hour
+	// MaxAllRequests is how many requests of all sessions may be under way, or have an answer
+	// that was not read yet, MaxAllBytes how many bytes they may take together, and RoomTime
+	// how long one more waits.
+	MaxAllRequests = 128 * MaxRequests
+	MaxAllBytes    = 32 * MaxBytes
+	RoomTime       = 10 * time.Second
+	// MaxExecuted is how many requests of all sessions are executed at a time.
+	MaxExecuted = 512
 	// DiskReserve is how much of a file system stays free of staged bytes, in percent.
 	DiskReserve = 5
 	// SignTime is how long the server waits for a sign of life of the holder of a name,
