@@ -5,7 +5,7 @@ import "github.com/remofile/remofile/protocol/remofile2"
 // sendPayload sends a request with its payload, compressed where that pays on this link.
 func (l *link2) sendPayload(header []byte, c *call) error {
 	if l.codec == nil || c.trials == nil {
-		return l.conn.WriteMessage(header, *c.out)
+		return l.conn.BufferMessage(header, *c.out)
 	}
 	var memory *[]byte
 	frame := c.trials.Compress(l.codec, l.conn.Rate(), *c.out, func(n int) []byte {
@@ -13,10 +13,10 @@ func (l *link2) sendPayload(header []byte, c *call) error {
 		return *memory
 	})
 	if frame == nil {
-		return l.conn.WriteMessage(header, *c.out)
+		return l.conn.BufferMessage(header, *c.out)
 	}
 	defer l.session.buffers.Put(memory)
-	return l.conn.WriteMessage(header, frame, remofile2.AppendSize(nil, int64(len(*c.out))))
+	return l.conn.BufferMessage(header, frame, remofile2.AppendSize(nil, int64(len(*c.out))))
 }
 
 // decompress makes the payload of an answer what it was before the server compressed it. It

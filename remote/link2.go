@@ -105,11 +105,14 @@ func (l *link2) takePayload(c *call, frames [][]byte) (p answerPayload, err erro
 	return p, err
 }
 
-// write sends the requests, one after the other.
+// write sends the requests, one after the other. Small ones share a write.
 func (l *link2) write(ended <-chan struct{}) {
 	for {
 		c := l.session.next(l)
 		if c == nil {
+			if l.conn.Flush() != nil {
+				return // the connection is closed, and the reader notices that
+			}
 			select {
 			case <-l.wake:
 				continue
@@ -120,7 +123,7 @@ func (l *link2) write(ended <-chan struct{}) {
 		err := l.send(c)
 		l.session.written(c)
 		if err != nil {
-			return // the connection is closed, and the reader notices that
+			return
 		}
 	}
 }
@@ -128,7 +131,7 @@ func (l *link2) write(ended <-chan struct{}) {
 func (l *link2) send(c *call) error {
 	header := remofile2.AppendRequest(nil, &c.Request)
 	if c.out == nil {
-		return l.conn.WriteMessage(header)
+		return l.conn.BufferMessage(header)
 	}
 	return l.sendPayload(header, c)
 }

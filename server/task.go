@@ -169,7 +169,7 @@ func (s *session) finish(t *task) {
 		if message == nil {
 			message = t.message(header, conn.Rate())
 		}
-		conn.WriteMessage(message...) // that the link is lost its reader notices, too
+		conn.WriteShared(message...) // that the link is lost its reader notices, too
 		told = conn
 	}
 	s.server.buffers.put(t.out)

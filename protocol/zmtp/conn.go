@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
@@ -51,8 +52,9 @@ type Conn struct {
 	frames [][]byte // its frames
 	pulse  pulse
 
-	wmu sync.Mutex // guards out, and the order of what is written
-	out []byte
+	writers atomic.Int32 // that wait for wmu to write a message
+	wmu     sync.Mutex   // guards out, and the order of what is written
+	out     []byte
 }
 
 // PeerVersion returns the highest Remofile protocol that the peer announced, 0
@@ -227,8 +229,42 @@ func (c *Conn) Ping() error { return c.writeCommand(zmq4.CmdPing, []byte{0, 0}) 
 // WriteMessage sends one message of the given frames. After an error the
 // connection is closed, since the stream may end inside a frame.
 func (c *Conn) WriteMessage(frames ...[]byte) error {
-	c.wmu.Lock()
+	c.lockToWrite()
 	defer c.wmu.Unlock()
+	if err := c.bufferLocked(frames); err != nil {
+		return err
+	}
+	return c.flushLocked()
+}
+
+// WriteShared is WriteMessage that leaves a small message to whoever is waiting to write
+// another one: then nobody tells if it could not be sent.
+func (c *Conn) WriteShared(frames ...[]byte) error {
+	others := c.lockToWrite()
+	defer c.wmu.Unlock()
+	if err := c.bufferLocked(frames); err != nil || others {
+		return err
+	}
+	return c.flushLocked()
+}
+
+// BufferMessage is WriteMessage that leaves a small message to Flush, or to what is written
+// next.
+func (c *Conn) BufferMessage(frames ...[]byte) error {
+	c.lockToWrite()
+	defer c.wmu.Unlock()
+	return c.bufferLocked(frames)
+}
+
+// lockToWrite locks wmu, and reports whether others are waiting to write a message.
+func (c *Conn) lockToWrite() (others bool) {
+	c.writers.Add(1)
+	c.wmu.Lock()
+	return c.writers.Add(-1) > 0
+}
+
+// bufferLocked writes what of a message there is no room for in the buffer; wmu is held.
+func (c *Conn) bufferLocked(frames [][]byte) error {
 	for i, frame := range frames {
 		flags := byte(flagMore)
 		if i == len(frames)-1 {
@@ -247,7 +283,7 @@ func (c *Conn) WriteMessage(frames ...[]byte) error {
 			return err
 		}
 	}
-	return c.flushLocked()
+	return nil
 }
 
 func (c *Conn) writeCommand(name string, body []byte) error {
@@ -265,7 +301,8 @@ func appendHeader(b []byte, flags byte, size int) []byte {
 	return binary.BigEndian.AppendUint64(append(b, flags|flagLong), uint64(size))
 }
 
-func (c *Conn) flush() error {
+// Flush sends what BufferMessage has left.
+func (c *Conn) Flush() error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	return c.flushLocked()
@@ -299,7 +336,7 @@ type handshakeConn struct {
 
 // Read implements net.Conn.
 func (h handshakeConn) Read(p []byte) (int, error) {
-	if err := h.c.flush(); err != nil {
+	if err := h.c.Flush(); err != nil {
 		return 0, err
 	}
 	return h.Conn.Read(p)

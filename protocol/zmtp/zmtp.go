@@ -128,7 +128,7 @@ func shake(l *link, cfg *Config, kind zmq4.SocketType) (*Conn, error) {
 	}
 	_, err = zmq4.Open(handshakeConn{stream, c}, h, kind, zmq4.SocketIdentity(identity), kind == zmq4.Router, nil)
 	if err == nil {
-		err = c.flush()
+		err = c.Flush()
 	}
 	switch {
 	case h.refused != nil:
@@ -217,7 +217,7 @@ func (h *handshake) sendReady(zc *zmq4.Conn) error {
 
 // readReady returns the peer's metadata, its keys in lower case.
 func (h *handshake) readReady(server bool) (map[string]string, error) {
-	if err := h.c.flush(); err != nil {
+	if err := h.c.Flush(); err != nil {
 		return nil, err
 	}
 	name, body, err := h.c.readCommand()

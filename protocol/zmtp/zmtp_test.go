@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -385,4 +386,53 @@ func TestDeadPeersAreWatchedFor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMessagesThatShareAWriteArriveWhole has many goroutines write at the same time, each in
+// its own way.
+func TestMessagesThatShareAWriteArriveWhole(t *testing.T) {
+	bothWays(t, func(t *testing.T, client, server *Config) {
+		c, s := pair(t, client, server)
+		const writers, each = 8, 50
+		var all sync.WaitGroup
+		for w := range writers {
+			all.Go(func() {
+				for i := range each {
+					size := 10 * i
+					if i == each/2 {
+						size = 2 * copyLimit
+					}
+					send := c.WriteShared
+					if w == 0 {
+						send = c.BufferMessage
+					}
+					if err := send([]byte{byte(w)}, bytes.Repeat([]byte{byte(w)}, size)); err != nil {
+						t.Error(err)
+					}
+				}
+				if w == 0 {
+					if err := c.Flush(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		var arrived [writers]int
+		for range writers * each {
+			frames, err := s.ReadMessage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := frames[0][0]
+			size := 10 * arrived[w]
+			if arrived[w] == each/2 {
+				size = 2 * copyLimit
+			}
+			if len(frames) != 2 || !bytes.Equal(frames[1], bytes.Repeat([]byte{w}, size)) {
+				t.Fatalf("message %d of writer %d arrived in pieces, or not in order", arrived[w], w)
+			}
+			arrived[w]++
+		}
+		all.Wait()
+	})
 }
