@@ -196,9 +196,13 @@ func TestWhatIsReadIsCompressed(t *testing.T) {
 			c := pipe2Over(t, s, meteredConn{near, test.rate, &written}, far, Request{Operation: OpAttach, Features: []string{test.feature}})
 			c.codec = newCodec(t)
 			c.want(CodeDone, openRequest(1, "/f", OpenRead))
+			offsets := make(map[uint64]int)
 			for offset := 0; offset < size; offset += chunk {
-				if got := c.want(CodeDone, readRequest(1, int64(offset), chunk)); !bytes.Equal(got.payload, test.content[offset:offset+chunk]) {
-					t.Fatalf("%s: other bytes at %d", test.name, offset)
+				offsets[c.send(readRequest(1, int64(offset), chunk))] = offset
+			}
+			for id, got := range c.receiveAll() {
+				if offset := offsets[id]; !bytes.Equal(got.payload, test.content[offset:offset+chunk]) {
+					t.Fatalf("%s: other bytes at %d: %v", test.name, offset, got.Code)
 				}
 			}
 			c.conn.Close()

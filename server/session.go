@@ -39,6 +39,7 @@ type session struct {
 	life      context.Context
 	cancel    context.CancelFunc // of life
 	tasks     sync.WaitGroup     // the goroutines of requests, and of notices
+	turn      chan struct{}      // holds an element while the answer to a READ is compressed and sent
 	watches   atomic.Int64       // how many there are
 	freed     sync.Once
 
@@ -157,6 +158,7 @@ func newSession(s *Server, l *link, conn *zmtp.Conn, place *tenant) *session {
 		log:      l.log,
 		life:     life,
 		cancel:   cancel,
+		turn:     make(chan struct{}, 1),
 		conn:     conn,
 		peer:     l.peer,
 		handles:  make(map[remofile2.Handle]*handle),

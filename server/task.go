@@ -163,6 +163,11 @@ func (s *session) finish(t *task) {
 	s.load.add(-1, -t.cost)
 	s.remember(t, header) // before the client can have it: what it then asks is remembered later
 	s.mu.Unlock()
+	if t.Operation == remofile2.OpRead {
+		// The others wait, so that what the link does with one tells whether to compress the next.
+		s.turn <- struct{}{}
+		defer func() { <-s.turn }()
+	}
 	var message [][]byte
 	var told *zmtp.Conn
 	for conn := s.next(t, told); conn != nil; conn = s.next(t, told) {
