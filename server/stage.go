@@ -54,7 +54,7 @@ func (t *task) stage() error {
 // the file that a symbolic link leads to.
 func (t *task) destination() (*directory, string, error) {
 	d, name, err := t.newName(t.Path)
-	if err != nil || t.Flags&remofile2.StageFollow == 0 {
+	if err != nil || t.Flags&remofile2.StageFollow == 0 || !isLink(d, name) {
 		return d, name, err
 	}
 	d.close()
@@ -67,6 +67,11 @@ func (t *task) destination() (*directory, string, error) {
 		return nil, "", err
 	}
 	return found.dir, found.name, nil
+}
+
+func isLink(d *directory, name string) bool {
+	var st unix.Stat_t
+	return fstatat(d.fd(), name, &st) == nil && kindOf(&st) == unix.S_IFLNK
 }
 
 // checkFree fails where the name is taken already, and not by a file to be replaced. What
@@ -136,8 +141,13 @@ func (t *task) publish(s *staged) error {
 
 // finish makes the changes that COMMIT names.
 func (t *task) finish() error {
-	if err := t.change(int(t.file.file.Fd()), ""); err != nil || t.Flags&remofile2.CommitSync == 0 {
-		return err
+	if t.Changes != (remofile2.Changes{}) {
+		if err := t.change(int(t.file.file.Fd()), ""); err != nil {
+			return err
+		}
+	}
+	if t.Flags&remofile2.CommitSync == 0 {
+		return nil
 	}
 	return t.file.sync(false)
 }
