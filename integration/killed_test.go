@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -57,10 +58,11 @@ func (k *killing) command() *exec.Cmd {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	args := []string{"download", "--force", "--hostname", host, "--port", port, "/file", k.local}
+	args := []string{"download", "/file", k.local}
 	if k.up {
-		args = []string{"upload", "--force", "--hostname", host, "--port", port, k.source, "/"}
+		args = []string{"upload", k.source, "/"}
 	}
+	args = append(args, "--force", "--timeout", fmt.Sprint(patience.Milliseconds()), "--hostname", host, "--port", port)
 	cmd := exec.Command(filepath.Join(k.bin, "rmf"), args...)
 	cmd.Env = append(os.Environ(), "REMOFILE_TOKEN="+token)
 	return cmd
@@ -182,7 +184,13 @@ func (k *killing) startReaders(old, content []byte) (stop func()) {
 
 // readRemotely reads the file as a client does, until that fails: with the server, it must.
 func (k *killing) readRemotely(ctx context.Context, check func(got []byte, by string)) {
-	c, err := remote.Dial(ctx, remote.Options{Address: k.link.target(), Token: token})
+	c, err := remote.Dial(ctx, remote.Options{
+		Address: k.link.address, Token: token, Timeout: patience,
+		Dial: func(ctx context.Context, _ string) (net.Conn, error) { // past the link
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", k.link.target())
+		},
+	})
 	if err != nil {
 		return
 	}

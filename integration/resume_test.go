@@ -262,7 +262,7 @@ func (r *resumption) round(random *rand.Rand, m mishap) {
 
 // TestAFileThatChangesIsNotDownloaded changes it after the first chunk, of many, has come.
 func TestAFileThatChangesIsNotDownloaded(t *testing.T) {
-	const size = 40 << 20 // more than may be under way
+	const size = 20 << 20 // more than may be under way
 	content := strings.Repeat("0123456789abcdef", size/16)
 	for name, test := range map[string]struct {
 		change func(file string) error
@@ -350,6 +350,63 @@ func TestOfTwoUploadsTheSecondIsRefused(t *testing.T) {
 	hasOnly(t, r.jail, "file")
 }
 
+// TestACancelledTransferKeepsNothing cancels it by its Progress.
+func TestACancelledTransferKeepsNothing(t *testing.T) {
+	for _, up := range []bool{false, true} {
+		r := newResumption(t, up)
+		write(t, r.source, strings.Repeat("0123456789abcdef", 4<<20/16))
+		half := func(_ []byte, remaining, size int64, _ string) bool { return remaining > size/2 }
+		if err := r.complete(remote.TransferOptions{Progress: half}); !errors.Is(err, remote.Cancelled) {
+			t.Errorf("up %v: error %v, want %v", up, err, remote.Cancelled)
+		}
+		hasOnly(t, filepath.Dir(r.destination))
+	}
+}
+
+// TestTreesResume interrupts the transfer of a directory in its one file.
+func TestTreesResume(t *testing.T) {
+	for _, up := range []bool{false, true} {
+		t.Run(fmt.Sprintf("up %v", up), func(t *testing.T) {
+			jail, address := startServer(t, server.Options{})
+			c := dial(t, remote.Options{Address: address})
+			local := t.TempDir()
+			source, destination := filepath.Join(jail, "tree"), filepath.Join(local, "tree")
+			transfer := func(ctx context.Context, o remote.TransferOptions) error {
+				return c.DownloadDirectory(ctx, "/tree", destination, o)
+			}
+			if up {
+				source, destination = destination, source
+				transfer = func(ctx context.Context, o remote.TransferOptions) error {
+					return c.UploadDirectory(ctx, source, "/tree", o)
+				}
+			}
+			run(t, "mkdir", source)
+			write(t, filepath.Join(source, "file"), strings.Repeat("0123456789abcdef", 20<<20/16))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			o := remote.TransferOptions{Replace: true, Progress: func(_ []byte, remaining, size int64, _ string) bool {
+				if remaining <= size/8 { // what is under way may get lost
+					cancel()
+				}
+				return true
+			}}
+			if err := transfer(ctx, o); !errors.Is(err, context.Canceled) {
+				t.Fatalf("interrupted: error %v", err)
+			}
+			var resumed int64
+			o = remote.TransferOptions{Replace: true, Resumed: func(bytes int64, _ string) { resumed += bytes }}
+			if err := transfer(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			if resumed == 0 {
+				t.Error("all has been transferred again")
+			}
+			run(t, "diff", "-r", source, destination)
+			hasOnly(t, destination, "file")
+		})
+	}
+}
+
 func entriesOf(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -366,7 +423,7 @@ func entriesOf(t *testing.T, dir string) (names []string) {
 // the directory of a download.
 func TestAbandonedPartsAreSwept(t *testing.T) {
 	r := newResumption(t, false)
-	write(t, r.source, string(random(4<<20)))
+	write(t, r.source, string(random(20<<20))) // more than may be under way
 	abandon := func(name string) (part string) {
 		known := entriesOf(t, r.local)
 		r.destination = filepath.Join(r.local, name)

@@ -43,6 +43,11 @@ func (c *client2) download(ctx context.Context, p string, w io.Writer, o *Transf
 		return 0, err
 	}
 	defer f.finish(0)
+	written, err := f.download(ctx, p, w, o)
+	return written, forgotten(err)
+}
+
+func (f *flow) download(ctx context.Context, p string, w io.Writer, o *TransferOptions) (int64, error) {
 	open := remofile2.Request{Operation: remofile2.OpOpen, Path: p, Flags: remofile2.OpenRead | remofile2.OpenFollow}
 	if err := f.push(ctx, &open, nil); err != nil {
 		return 0, err
@@ -57,7 +62,7 @@ func (c *client2) download(ctx context.Context, p string, w io.Writer, o *Transf
 		return 0, forgotten(err)
 	}
 	d := download2{flow: f, w: w, name: path.Base(p), attr: opened.answer.Attr, o: o, asked: f.chunk}
-	err = forgotten(d.run(ctx))
+	err = d.run(ctx)
 	return d.done, err
 }
 
@@ -158,6 +163,9 @@ func (d *download2) receive(ctx context.Context) error {
 		return err
 	}
 	defer d.release(c)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	want := min(c.Length, d.attr.Size-c.Offset)
 	if int64(len(c.payload)) < want {
 		return &Error{Code: Changed}

@@ -41,8 +41,12 @@ func (c *client2) flow(ctx context.Context, o *TransferOptions) (*flow, error) {
 	return &flow{session2: s, handle: s.newHandle(), chunk: min(chunk, int64(s.info.Payload))}, nil
 }
 
-// push sends a request.
+// push sends a request, unless ctx has ended: where the server is quick, nothing else would
+// notice that.
 func (f *flow) push(ctx context.Context, r *remofile2.Request, payload *[]byte) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	r.Handle = f.handle
 	c, err := f.begin(ctx, r, payload)
 	if err != nil {
@@ -53,7 +57,7 @@ func (f *flow) push(ctx context.Context, r *remofile2.Request, payload *[]byte) 
 	return nil
 }
 
-// pop waits for the oldest answer.
+// pop waits for the oldest answer, which also may be there when ctx has ended.
 func (f *flow) pop(ctx context.Context) (*call, error) {
 	c := f.calls[0]
 	f.calls = f.calls[1:]
