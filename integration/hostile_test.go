@@ -20,9 +20,6 @@ import (
 	"github.com/remofile/remofile/remote"
 )
 
-// crowd is how many peers do the same at the same time.
-const crowd = 40
-
 // attack is what one kind of hostile peer does.
 type attack struct {
 	name   string
@@ -154,6 +151,7 @@ var loiterers = []attack{
 // campaign is all that the peers of one mechanism do to a server.
 type campaign struct {
 	server    *serverProcess
+	crowd     int // peers that do the same at the same time
 	mechanism string
 	over      chan struct{} // closed when those that stay have to go
 }
@@ -166,7 +164,7 @@ func (c *campaign) begin(a attack, sourceOf func(i int) net.IP) (done *sync.Wait
 	if a.only != "" && a.only != c.mechanism {
 		return done
 	}
-	for i := range crowd {
+	for i := range c.crowd {
 		begun.Add(1)
 		done.Go(func() {
 			p, err := c.enter(a, sourceOf(i))
@@ -267,7 +265,7 @@ func (s *serverProcess) crowdSource(i int) net.IP {
 // say.
 func (c *campaign) hangUp() {
 	var all sync.WaitGroup
-	for i := range crowd {
+	for i := range c.crowd {
 		all.Go(func() {
 			o := remote.Options{Address: c.server.address, Token: token, Plain: c.mechanism == null, MaxSessions: 1,
 				Timeout: patience, Dial: c.server.dialFor(50 * i)} // of about 1900 bytes
@@ -284,7 +282,7 @@ func TestHostilePeers(t *testing.T) {
 	stop := s.startBystander()
 	var silence []*sync.WaitGroup
 	for _, mechanism := range []string{null, encrypted} {
-		c := &campaign{server: s, mechanism: mechanism, over: make(chan struct{})}
+		c := &campaign{server: s, crowd: 40, mechanism: mechanism, over: make(chan struct{})}
 		silence = append(silence, c.run()...)
 	}
 	for _, done := range silence {
