@@ -101,11 +101,7 @@ func (j *jail) release(st *staging) {
 // outside the jail, the error is errNoDirectory; where it is another kind of file,
 // ENOTDIR.
 func (j *jail) open(dir string) (*directory, error) {
-	inRoot := strings.Trim(dir, "/")
-	if inRoot == "" {
-		inRoot = "."
-	}
-	f, err := j.root.OpenFile(inRoot, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	f, err := j.root.OpenFile(inRoot(dir), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, j.openError(dir, err)
 	}
@@ -121,6 +117,14 @@ func (j *jail) open(dir string) (*directory, error) {
 		return nil, errNoDirectory
 	}
 	return d, nil
+}
+
+// inRoot returns a path relative to the jail's root.
+func inRoot(path string) string {
+	if path = strings.Trim(path, "/"); path == "" {
+		return "."
+	}
+	return path
 }
 
 // openError returns the error for a directory that os.Root did not open. What is in a staging
@@ -315,6 +319,19 @@ func (j *jail) remove(dir, name string) error {
 	}
 }
 
+// leadsTo reports whether a directory still has its path, inside the jail: that costs less than to
+// climb up from it.
+func (j *jail) leadsTo(d *directory) bool {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH}
+	fd, err := unix.Openat2(j.top.fd(), inRoot(d.path), &how)
+	if err != nil {
+		return false // also where Linux is older than 5.6
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	return fstat(fd, &st) == nil && idOf(&st) == d.id
+}
+
 // checkInside fails where an open directory has been removed, or moved out of the jail.
 func (j *jail) checkInside(d *directory) error {
 	var st unix.Stat_t
@@ -323,6 +340,9 @@ func (j *jail) checkInside(d *directory) error {
 	}
 	if st.Nlink == 0 {
 		return errNoDirectory
+	}
+	if j.leadsTo(d) {
+		return nil
 	}
 	at, err := openat(d.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
