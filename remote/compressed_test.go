@@ -82,6 +82,7 @@ func TestCompressedAnswers(t *testing.T) {
 }
 
 func TestBadCompressedAnswers(t *testing.T) {
+	const chunk = 256 << 10
 	content := []byte(strings.Repeat("line\n", 20_000))
 	frames := compressed(t, content)
 	size := int64(len(content))
@@ -93,13 +94,13 @@ func TestBadCompressedAnswers(t *testing.T) {
 		{"without the feature", false, frames},
 		{"cut", true, [][]byte{frames[0][:len(frames[0])-1], frames[1]}},
 		{"of another size", true, [][]byte{frames[0], remofile2.AppendSize(nil, size-1)}},
-		{"of more than was asked for", true, compressed(t, make([]byte, chunkSize2+1))},
+		{"of more than was asked for", true, compressed(t, make([]byte, chunk+1))},
 		{"of more than any payload", true, [][]byte{frames[0], remofile2.AppendSize(nil, 1<<40)}},
 		{"with a frame too many", true, append(frames[:2:2], nil)},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := readable(size, test.zstd, func(*remofile2.Request) [][]byte { return test.answer }).client(t, Options{})
-			if _, err := c.Download(t.Context(), "/f", new(bytes.Buffer), TransferOptions{}); !errors.Is(err, Corrupted) {
+			if _, err := c.Download(t.Context(), "/f", new(bytes.Buffer), TransferOptions{ChunkSize: chunk}); !errors.Is(err, Corrupted) {
 				t.Errorf("an answer %s: error %v", test.name, err)
 			}
 		})

@@ -20,8 +20,12 @@ const (
 	digestRequests = 8
 )
 
-// block is how many bytes of a file are compared at a time: some whole chunks.
-func (f *flow) block() int64 { return (blockSize + f.chunk - 1) / f.chunk * f.chunk }
+// block is how many bytes of a file are compared at a time: some whole chunks, where their
+// size is fixed.
+func (f *flow) block() int64 {
+	unit := max(f.fixed, 1)
+	return (blockSize + unit - 1) / unit * unit
+}
 
 // digests are those of the blocks of a remote file, in their order. They are asked for before
 // they are needed.

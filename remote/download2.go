@@ -54,14 +54,18 @@ func (f *flow) download(ctx context.Context, p string, w io.Writer, o *TransferO
 	}
 	// The first chunk is asked for before the size is known: a small file costs one
 	// round trip.
-	if err := f.push(ctx, &remofile2.Request{Operation: remofile2.OpRead, Length: f.chunk}, nil); err != nil {
+	first := f.chunk()
+	if o.expected > 0 {
+		first = min(first, o.expected)
+	}
+	if err := f.push(ctx, &remofile2.Request{Operation: remofile2.OpRead, Length: first}, nil); err != nil {
 		return 0, err
 	}
 	opened, err := f.pop(ctx)
 	if err != nil {
-		return 0, forgotten(err)
+		return 0, err
 	}
-	d := download2{flow: f, w: w, name: path.Base(p), attr: opened.answer.Attr, o: o, asked: f.chunk}
+	d := download2{flow: f, w: w, name: path.Base(p), attr: opened.answer.Attr, o: o, asked: first}
 	err = d.run(ctx)
 	return d.done, err
 }
@@ -115,7 +119,7 @@ func (d *download2) ask(ctx context.Context) error {
 	if d.asked >= d.attr.Size {
 		return nil
 	}
-	for d.asked < d.attr.Size && d.hasRoom(d.chunk) {
+	for chunk := d.chunk(); d.asked < d.attr.Size && d.hasRoom(chunk); chunk = d.chunk() {
 		there, err := d.compare(ctx)
 		if err != nil {
 			return err
@@ -123,7 +127,7 @@ func (d *download2) ask(ctx context.Context) error {
 		if there {
 			continue
 		}
-		n := min(d.chunk, d.attr.Size-d.asked)
+		n := min(chunk, d.attr.Size-d.asked)
 		if err := d.push(ctx, &remofile2.Request{Operation: remofile2.OpRead, Offset: d.asked, Length: n}, nil); err != nil {
 			return err
 		}

@@ -26,6 +26,8 @@ type fake2 struct {
 	hook func(s *fakeSession, r *remofile2.Request) verdict
 	// shape wraps the client's end of the n-th link, counted from 1; an error is that of dialling.
 	shape func(n int, nc net.Conn) (net.Conn, error)
+	// rate, if not 0, is how many bytes come to the server in a second.
+	rate int
 	// welcome may change the answer to ATTACH on the n-th link.
 	welcome func(n int, a *remofile2.Answer)
 
@@ -94,6 +96,9 @@ func (f *fake2) options(o Options) Options {
 func (f *fake2) dial(context.Context, string) (net.Conn, error) {
 	ours, theirs := bufferedPipe()
 	ours = socket{ours}
+	if f.rate > 0 {
+		theirs = throttled{theirs, f.rate}
+	}
 	f.mu.Lock()
 	f.links++
 	n := f.links

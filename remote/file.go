@@ -13,6 +13,9 @@ import (
 	"github.com/remofile/remofile/protocol/remofile2"
 )
 
+// window2 is how many bytes of one File's content are under way, or have been read ahead.
+const window2 = 8 << 20
+
 // File is an open file of the jail. It is used as an os.File is, by several goroutines if
 // need be; what takes no context waits for the server as long as that gives signs of life.
 //
@@ -30,10 +33,9 @@ type File struct {
 	session *session2
 	handle  remofile2.Handle
 	path    string
-	opened  Attr  // when it was
-	chunk   int64 // bytes that a request carries
-	changes bool  // it was opened for writing
-	appends bool  // with O_APPEND
+	opened  Attr // when it was
+	changes bool // it was opened for writing
+	appends bool // with O_APPEND
 
 	// changed counts the changes through this File: what was read ahead before one is void.
 	changed atomic.Int64
@@ -137,7 +139,6 @@ func (c *client2) newFile(s *session2, p string) *File {
 		session: s,
 		handle:  s.newHandle(),
 		path:    p,
-		chunk:   min(chunkSize2, int64(s.info.Payload)),
 		turn:    make(chan struct{}, 1),
 	}
 }

@@ -59,7 +59,7 @@ func (f *File) readAt(ctx context.Context, p []byte, off int64) (n int, err erro
 	}()
 	for asked := 0; n < len(p); {
 		for asked < len(p) && int64(asked-n) < window2 {
-			length := min(f.chunk, int64(len(p)-asked))
+			length := min(f.session.chunk(), int64(len(p)-asked))
 			c, err := f.begin(ctx, &remofile2.Request{Operation: remofile2.OpRead, Offset: off + int64(asked), Length: length}, nil)
 			if err != nil {
 				return n, err
@@ -179,7 +179,7 @@ func (f *File) askAhead(ctx context.Context) error {
 		a.window = firstAhead
 	}
 	for len(a.pieces) == 0 || a.next-a.from < a.window {
-		length := min(f.chunk, a.window-(a.next-a.from))
+		length := min(f.session.chunk(), a.window-(a.next-a.from))
 		charged := f.client.ahead.TryAcquire(length)
 		if !charged && len(a.pieces) > 0 {
 			return nil

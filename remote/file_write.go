@@ -40,7 +40,7 @@ func (f *File) checkWritable() error {
 
 func (f *File) writeAt(ctx context.Context, p []byte, off int64) (n int, err error) {
 	for n < len(p) {
-		piece := p[n:min(n+int(f.chunk), len(p))]
+		piece := p[n:min(n+int(f.session.chunk()), len(p))]
 		r := remofile2.Request{Operation: remofile2.OpWrite, Offset: off + int64(n)}
 		if _, err := f.write(ctx, &r, piece); err != nil {
 			return n, err
@@ -109,7 +109,7 @@ func (f *File) appendPieces(ctx context.Context, p []byte) (n int, err error) {
 
 // ReadFrom implements io.ReaderFrom.
 func (f *File) ReadFrom(r io.Reader) (written int64, err error) {
-	return io.CopyBuffer(struct{ io.Writer }{f}, r, make([]byte, f.chunk))
+	return io.CopyBuffer(struct{ io.Writer }{f}, r, make([]byte, f.session.chunk()))
 }
 
 // Append writes p, which must fit into one request (1 MiB), at the end of the file, the server deciding

@@ -16,6 +16,7 @@ type link2 struct {
 	session *session2
 	conn    *zmtp.Conn
 	since   time.Time
+	delay   time.Duration      // in which ATTACH was answered
 	wake    chan struct{}      // tells the writer that there is something to send
 	codec   *compression.Codec // nil: the server takes no compressed payloads
 
@@ -25,8 +26,8 @@ type link2 struct {
 	useful  bool   // it has carried one
 }
 
-func newLink2(s *session2, conn *zmtp.Conn) *link2 {
-	return &link2{session: s, conn: conn, since: time.Now(), wake: make(chan struct{}, 1)}
+func newLink2(s *session2, conn *zmtp.Conn, delay time.Duration) *link2 {
+	return &link2{session: s, conn: conn, since: time.Now(), delay: delay, wake: make(chan struct{}, 1)}
 }
 
 // silence is how long a link may be silent before it is replaced: the rest of the timeout

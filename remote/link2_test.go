@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -245,6 +246,54 @@ func TestSilenceAcrossLinksIsATimeout(t *testing.T) {
 				t.Error(err)
 			}
 			f.end(c)
+		})
+	}
+}
+
+// throttled is a server's end to which so many bytes come a second.
+type throttled struct {
+	net.Conn
+	rate int
+}
+
+func (c throttled) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	time.Sleep(time.Duration(n) * time.Second / time.Duration(c.rate))
+	return n, err
+}
+
+// TestASlowLinkServesOthersDuringAnUpload: nothing waits for all that a big file has under
+// way, and nothing times out, at 0.5 Mbit/s neither.
+func TestASlowLinkServesOthersDuringAnUpload(t *testing.T) {
+	for _, link := range []struct {
+		rate    int // bytes a second
+		longest time.Duration
+	}{{62_500, 1500 * time.Millisecond}, {1_250_000, 150 * time.Millisecond}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake2()
+			f.rate = link.rate
+			c := f.client(t, Options{})
+			size := 20 * int64(link.rate)
+			uploaded := make(chan error)
+			go func() {
+				uploaded <- c.Upload(t.Context(), "/up", io.LimitReader(zeros{}, size), size, TransferOptions{})
+			}()
+			for range 30 {
+				time.Sleep(500 * time.Millisecond)
+				start := time.Now()
+				if _, err := c.List(t.Context(), "/"); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(start); took > link.longest {
+					t.Errorf("%d bytes a second: a listing took %v", link.rate, took)
+				}
+			}
+			if err := <-uploaded; err != nil {
+				t.Error(err)
+			}
+			if f.linked() != 1 {
+				t.Errorf("%d links", f.linked())
+			}
 		})
 	}
 }

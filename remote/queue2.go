@@ -2,6 +2,7 @@ package remote
 
 import (
 	"slices"
+	"time"
 
 	"github.com/remofile/remofile/protocol/remofile2"
 	"github.com/remofile/remofile/protocol/remofile2/compression"
@@ -13,6 +14,7 @@ type queue struct {
 	underWay []*call // by their ids: those with an answer leave it
 	requests int     // of underWay, without CANCEL
 	bytes    int64   // of underWay, as remofile2.Request.Cost counts them
+	bulk     int64   // bytes of content among them
 }
 
 // empty takes all calls out of the queue.
@@ -41,6 +43,9 @@ func (q *queue) add(c *call) {
 		q.requests++
 		q.bytes += c.bytes
 	}
+	if c.bulk() {
+		q.bulk += c.bytes
+	}
 }
 
 // remove takes calls from those under way.
@@ -53,6 +58,9 @@ func (q *queue) remove(gone func(*call) bool) {
 			q.requests--
 			q.bytes -= c.bytes
 		}
+		if c.bulk() {
+			q.bulk -= c.bytes
+		}
 		return true
 	})
 }
@@ -60,6 +68,21 @@ func (q *queue) remove(gone func(*call) bool) {
 // bulk reports whether a request is a piece of a file's content: these wait for one another,
 // the others pass them.
 func (c *call) bulk() bool { return c.Operation.RequestPayload() || c.Operation.AnswerPayload() }
+
+// delivered returns how many bytes of content an answer says have come to the other side, or
+// brings.
+func (c *call) delivered(code remofile2.Code, p *answerPayload) int64 {
+	switch {
+	case p.size > 0:
+		return int64(p.size)
+	case c.Operation.AnswerPayload():
+		return int64(len(p.payload))
+	case code == remofile2.CodeDone && c.bulk():
+		return c.bytes
+	default:
+		return 0
+	}
+}
 
 // opens reports whether the handle is one that the request makes.
 func (c *call) opens() bool {
@@ -95,11 +118,29 @@ func (s *session2) fits(c *call) bool {
 	if q.requests >= int(min(s.info.Requests, remofile2.MaxRequests)) {
 		return false
 	}
-	most := int64(min(s.info.Bytes, remofile2.MaxBytes))
-	if c.bulk() {
-		most = min(most, window2)
+	if c.bulk() && q.bulk > 0 && q.bulk+c.bytes > s.pace.window() {
+		return false
 	}
-	return c.bytes == 0 || q.bytes+c.bytes <= most
+	return c.bytes == 0 || q.bytes+c.bytes <= int64(min(s.info.Bytes, remofile2.MaxBytes))
+}
+
+// share returns how many bytes one of the transfers that go side by side may have under way.
+func (s *session2) share() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.pace.window()/int64(max(s.flows, 1)), 2*s.chunkLocked())
+}
+
+// chunk returns how many bytes of content a request is to carry.
+func (s *session2) chunk() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.chunkLocked()
+}
+
+func (s *session2) chunkLocked() int64 {
+	side := s.pace.window() / int64(2*max(s.flows, 1)) / chunkUnit * chunkUnit
+	return min(s.pace.chunk(), max(side, minChunk), int64(s.info.Payload))
 }
 
 // admit gives a request its id and lets the link send it; s.mu is held.
@@ -177,7 +218,10 @@ func (s *session2) next(l *link2) *call {
 	l.sent, c.sent, c.writing = c.ID, true, true
 	if c.Operation == remofile2.OpCancel { // its answer tells nothing
 		s.queue.remove(func(d *call) bool { return d == c })
+		return c
 	}
+	full := len(s.queue.waiting) > 0 || 2*s.queue.bulk >= s.pace.window()
+	c.mark = s.pace.send(time.Now(), full)
 	return c
 }
 
@@ -213,6 +257,9 @@ func (s *session2) answer(c *call, a remofile2.Answer, p answerPayload) {
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return // it has ended already
+	}
+	if c.ID <= s.link.sent {
+		s.pace.answer(c.mark, c.delivered(a.Code, &p), time.Now())
 	}
 	s.queue.remove(func(d *call) bool { return d == c })
 	s.recycle(c)

@@ -60,6 +60,8 @@ func (s *session2) enter(l *link2, a *remofile2.Answer) {
 		l.codec = s.dialer.codec
 	}
 	s.link = l
+	most := min(s.info.Bytes, remofile2.MaxBytes)
+	s.pace = newPace(int64(most-most/4), s.dialer.opts.Timeout, l.delay, l.since) // the rest is for other requests
 	close(s.linked)
 	s.advance()
 	l.watch(s.queue.requests > 0)
@@ -191,6 +193,7 @@ func (s *session2) dial() (*link2, error) {
 // and begun another, that succeeds this one.
 func (s *session2) attach(ctx context.Context, conn *zmtp.Conn) (*link2, error) {
 	r := s.attachRequest()
+	asked := time.Now()
 	a, err := askAttach(ctx, conn, &r, silence(s.dialer.opts.Timeout))
 	if err != nil {
 		conn.Close()
@@ -198,13 +201,13 @@ func (s *session2) attach(ctx context.Context, conn *zmtp.Conn) (*link2, error) 
 	}
 	if r.Session == "" || a.Resumed && a.Session == r.Session {
 		s.dialer.opts.Logger.Info("session attached", "peer", s.dialer.opts.Address, "resumed", a.Resumed)
-		l := newLink2(s, conn)
+		l := newLink2(s, conn, time.Since(asked))
 		s.enter(l, a)
 		return l, nil
 	}
 	s.dialer.opts.Logger.Warn("session lost", "peer", s.dialer.opts.Address)
 	next := newSession2(s.dialer, s.succeed)
-	l := newLink2(next, conn)
+	l := newLink2(next, conn, time.Since(asked))
 	next.enter(l, a)
 	s.succeed(next, l)
 	return nil, errForgotten

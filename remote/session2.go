@@ -38,6 +38,8 @@ type session2 struct {
 	lastHandle remofile2.Handle
 	handles    map[remofile2.Handle]*compression.Trials // open, or about to be: of what is written
 	queue      queue
+	pace       pace // of the link
+	flows      int  // transfers
 }
 
 // call is one request, from begin to its answer.
@@ -56,6 +58,7 @@ type call struct {
 	out       *[]byte             // payload of the request, nil for none; kept until it is answered
 	sent      bool                // over some link
 	writing   bool                // the link's writer has out
+	mark      mark                // of when the link sent it
 	abandoned bool                // nobody waits for the answer
 	over      bool                // answered is closed
 }

@@ -32,6 +32,8 @@ type TransferOptions struct {
 	// Resumed is called before Progress where a chunk is there already, with
 	// its length in bytes and the name of the whole file.
 	Resumed func(bytes int64, name string)
+
+	expected int64 // size of the file to download in bytes, as a listing told; 0 is unknown
 }
 
 func (o *TransferOptions) check() error {

@@ -17,17 +17,11 @@ func forgotten(err error) error {
 	return err
 }
 
-// chunkSize2 is how much of a file a request carries, in bytes, where nobody chose.
-const chunkSize2 = 256 << 10
-
-// window2 is how many bytes of a transfer are under way.
-const window2 = 8 << 20
-
 // flow is the requests of one transfer, in the order in which they were sent.
 type flow struct {
 	*session2
 	handle remofile2.Handle
-	chunk  int64 // bytes
+	fixed  int64 // bytes that a request carries; 0 is as many as suit the link
 	calls  []*call
 	bytes  int64 // of calls
 }
@@ -37,8 +31,19 @@ func (c *client2) flow(ctx context.Context, o *TransferOptions) (*flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	chunk := int64(cmp.Or(o.ChunkSize, c.opts.ChunkSize, chunkSize2))
-	return &flow{session2: s, handle: s.newHandle(), chunk: min(chunk, int64(s.info.Payload))}, nil
+	s.mu.Lock()
+	s.flows++
+	s.mu.Unlock()
+	fixed := int64(cmp.Or(o.ChunkSize, c.opts.ChunkSize))
+	return &flow{session2: s, handle: s.newHandle(), fixed: min(fixed, int64(s.info.Payload))}, nil
+}
+
+// chunk returns how many bytes the next request is to carry.
+func (f *flow) chunk() int64 {
+	if f.fixed > 0 {
+		return f.fixed
+	}
+	return f.session2.chunk()
 }
 
 // push sends a request, unless ctx has ended: where the server is quick, nothing else would
@@ -66,8 +71,9 @@ func (f *flow) pop(ctx context.Context) (*call, error) {
 	return c, err
 }
 
-// hasRoom reports whether so many bytes more may be under way.
-func (f *flow) hasRoom(bytes int64) bool { return len(f.calls) == 0 || f.bytes+bytes <= window2 }
+// hasRoom reports whether so many bytes more may be under way, or wait here for the writer
+// of a download.
+func (f *flow) hasRoom(bytes int64) bool { return len(f.calls) == 0 || f.bytes+bytes <= f.share() }
 
 // drop ends what is still under way, and does not wait for that.
 func (f *flow) drop() {
@@ -81,6 +87,9 @@ func (f *flow) drop() {
 // server's word that the file is closed.
 func (f *flow) finish(flags remofile2.Flags) {
 	f.drop()
+	f.mu.Lock()
+	f.flows--
+	f.mu.Unlock()
 	closing := f.enqueue(&remofile2.Request{Operation: remofile2.OpClose, Handle: f.handle, Flags: flags}, nil)
 	f.calls = append(f.calls, closing)
 }

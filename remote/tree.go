@@ -131,6 +131,8 @@ func (c *Client) DownloadDirectory(ctx context.Context, p, destination string, o
 		}
 		to := filepath.Join(destination, strings.TrimPrefix(from, root))
 		if !e.descends() {
+			o := o
+			o.expected = e.Size
 			t.start(func() error { return c.DownloadFile(ctx, from, to, o) })
 			return t.orStop(nil)
 		}

@@ -14,7 +14,7 @@ type upload2 struct {
 	src    source
 	size   int64 // bytes
 	name   string
-	buffer []byte // for a block
+	buffer []byte // for a block that is compared
 	done   int64  // bytes that have been sent, or need not be
 	whole  bool   // COMMIT has been sent, perhaps
 	o      *TransferOptions
@@ -29,7 +29,6 @@ func (c *client2) upload(ctx context.Context, p string, src source, size int64, 
 		src.part = ""
 	}
 	u := upload2{flow: f, src: src, size: size, name: path.Base(p), o: o}
-	u.buffer = make([]byte, min(f.block(), max(size, 1)))
 	if err = u.run(ctx, p); !u.whole {
 		err = forgotten(err)
 	}
@@ -98,6 +97,7 @@ func (u *upload2) resume(ctx context.Context, stage *call) (had int64, err error
 	had = staged.Attr.Size
 	theirs := u.digests(u.done, had, u.size)
 	defer theirs.drop()
+	u.buffer = make([]byte, theirs.block)
 	for u.done < theirs.end {
 		block, err := u.read()
 		if err != nil {
@@ -111,7 +111,7 @@ func (u *upload2) resume(ctx context.Context, stage *call) (had int64, err error
 			err = u.o.reportResumed(block, u.size-u.done, u.size, u.name)
 			u.done += int64(len(block))
 		default:
-			err = u.write(ctx, block)
+			err = u.sendBlock(ctx, block)
 		}
 		if err != nil {
 			return had, err
@@ -123,11 +123,11 @@ func (u *upload2) resume(ctx context.Context, stage *call) (had int64, err error
 // send sends what is not done yet of the first so many bytes.
 func (u *upload2) send(ctx context.Context, bytes int64) error {
 	for u.done < bytes {
-		block, err := u.read()
-		if err == nil {
-			err = u.write(ctx, block)
+		chunk := u.session2.buffer(min(u.chunk(), u.size-u.done))
+		if _, err := io.ReadFull(u.src, *chunk); err != nil {
+			return sourceError(err)
 		}
-		if err != nil {
+		if err := u.write(ctx, chunk); err != nil {
 			return err
 		}
 	}
@@ -143,25 +143,30 @@ func (u *upload2) read() ([]byte, error) {
 	return block, nil
 }
 
-// write sends what comes next of the file.
-func (u *upload2) write(ctx context.Context, block []byte) error {
+// sendBlock sends a block that was read to be compared.
+func (u *upload2) sendBlock(ctx context.Context, block []byte) error {
 	for len(block) > 0 {
-		chunk := block[:min(int64(len(block)), u.chunk)]
-		if err := u.o.report(chunk, u.size-u.done, u.size, u.name); err != nil {
+		chunk := u.session2.buffer(min(u.chunk(), int64(len(block))))
+		block = block[copy(*chunk, block):]
+		if err := u.write(ctx, chunk); err != nil {
 			return err
 		}
-		for !u.hasRoom(int64(len(chunk))) {
-			if _, err := u.pop(ctx); err != nil {
-				return err
-			}
-		}
-		payload := u.session2.buffer(int64(len(chunk)))
-		copy(*payload, chunk)
-		if err := u.push(ctx, &remofile2.Request{Operation: remofile2.OpWrite, Offset: u.done}, payload); err != nil {
-			return err
-		}
-		u.done += int64(len(chunk))
-		block = block[len(chunk):]
 	}
 	return nil
+}
+
+// write sends what comes next of the file. The chunk is the session's from then on.
+func (u *upload2) write(ctx context.Context, chunk *[]byte) error {
+	if err := u.o.report(*chunk, u.size-u.done, u.size, u.name); err != nil {
+		return err
+	}
+	n := int64(len(*chunk))
+	for !u.hasRoom(n) {
+		if _, err := u.pop(ctx); err != nil {
+			return err
+		}
+	}
+	err := u.push(ctx, &remofile2.Request{Operation: remofile2.OpWrite, Offset: u.done}, chunk)
+	u.done += n
+	return err
 }
