@@ -158,3 +158,29 @@ func TestRemofile1DisplacesALostSession(t *testing.T) {
 		t.Errorf("the file holds %q", got)
 	}
 }
+
+// TestAReservationIsDisplacedInTimeOrNot: nothing of it stays in the table.
+func TestAReservationIsDisplacedInTimeOrNot(t *testing.T) {
+	s := serve(t, Options{})
+	other := s.dial2()
+	for range 30 {
+		lost := s.dial2()
+		lost.send(stageRequest(1, "/f", StageReserve))
+		lost.conn.Close()
+		switch got := other.do(stageRequest(1, "/f", 0)); got.Code {
+		case CodeDone:
+			other.want(CodeDone, closeRequest(1))
+		case CodeExists, CodeInUse:
+		default:
+			t.Errorf("answer %v %s", got.Code, got.Message)
+		}
+		s.resume(lost).want(CodeDone, Request{Operation: OpGoodbye})
+		s.uploads.mu.Lock()
+		claims, reserved := len(s.uploads.claims), len(s.uploads.reserved)
+		s.uploads.mu.Unlock()
+		if claims != 0 || reserved != 0 {
+			t.Fatalf("%d claims and %d reserved names stay", claims, reserved)
+		}
+		requireNoStaging(t, s.jail)
+	}
+}

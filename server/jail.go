@@ -344,22 +344,23 @@ func (j *jail) checkInside(d *directory) error {
 	if j.leadsTo(d) {
 		return nil
 	}
-	at, err := openat(d.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { at.Close() }()
-	for id := d.id; id != j.top.id; {
+	at, id := d.file, d.id
+	for id != j.top.id {
 		up, _, upID, err := above(at)
+		if at != d.file {
+			at.Close()
+		}
 		if err != nil {
 			return err
 		}
-		at.Close()
-		at = up
 		if upID == id { // the system's root
+			up.Close()
 			return lostPath{errNoDirectory, remofile2.CodeForbidden}
 		}
-		id = upID
+		at, id = up, upID
+	}
+	if at != d.file {
+		at.Close()
 	}
 	return nil
 }

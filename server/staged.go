@@ -271,12 +271,14 @@ func (s *staged) adoptMode() error {
 	return s.part.Chmod(os.FileMode(st.Mode & 0o777))
 }
 
-// displace ends it for another upload, which may resume the part. Its holder is told when
-// it uses it.
+// displace ends it for another upload, which may resume the part, unless it has reserved
+// its name meanwhile. Its holder is told when it uses it.
 func (s *staged) displace() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end(displaced, true)
+	if s.table.reservedBy(s.place()) != s {
+		s.end(displaced, true)
+	}
 }
 
 // close ends it and closes the part. Without a commit nothing of it stays but, unless

@@ -134,6 +134,11 @@ func (t *uploads) makeNameOf(s *staged, p place, make func() error) error {
 // reserve makes the name of an upload taken for whoever makes names; free tells whether it
 // is so far.
 func (t *uploads) reserve(s *staged, free func() error) error {
+	done, err := s.change()
+	if err != nil {
+		return err // its session has lost its connection
+	}
+	defer done()
 	p := s.place()
 	lock := t.lockOf(p)
 	lock.Lock()

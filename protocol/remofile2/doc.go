@@ -74,7 +74,7 @@
 //	             "grace": uint}                ; seconds
 //	status    = {"started": time, "sessions": [*peer],
 //	             "holder": tstr,               ; who has the server, where it is exclusive
-//	             "staged": uint}               ; bytes
+//	             "staged": uint}               ; bytes, those of kept parts, too
 //	peer      = {"peer": tstr, "since": time, "requests": uint, "handles": uint, "watches": uint}
 //
 // A request that breaks this is a BAD_REQUEST, and so are unknown flags, a range that ends beyond
