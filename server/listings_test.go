@@ -112,7 +112,7 @@ func TestIdleListingsKeepNothing(t *testing.T) {
 				t.Error("the names are gone early")
 			}
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if kept, all := ls.count(); kept != 0 || all != 0 {
 			t.Error("the names are still there")
