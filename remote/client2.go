@@ -19,7 +19,8 @@ import (
 type client2 struct {
 	*dialer
 	ahead   *semaphore.Weighted // bytes of aheadBudget
-	running sync.WaitGroup      // the goroutines of sessions: close waits for them
+	changes *changes
+	running sync.WaitGroup // the goroutines of sessions: close waits for them
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
@@ -29,8 +30,8 @@ type client2 struct {
 
 // newClient2 begins with one connection.
 func newClient2(ctx context.Context, d *dialer, conn *zmtp.Conn) (*client2, error) {
-	c := &client2{dialer: d, ahead: semaphore.NewWeighted(aheadBudget)}
-	s := newSession2(d, c.succeed)
+	c := &client2{dialer: d, ahead: semaphore.NewWeighted(aheadBudget), changes: newChanges()}
+	s := newSession2(d, c.changes, c.succeed)
 	l, err := s.attach(ctx, conn)
 	if err != nil {
 		s.close()
@@ -67,6 +68,7 @@ func (c *client2) close() {
 	c.closed = true
 	s := c.current
 	c.mu.Unlock()
+	c.changes.close()
 	s.goodbye()
 	c.running.Wait()
 }
@@ -79,7 +81,7 @@ func (c *client2) living() (*session2, error) {
 		return nil, net.ErrClosed
 	}
 	if !c.current.alive() {
-		s := newSession2(c.dialer, c.succeed)
+		s := newSession2(c.dialer, c.changes, c.succeed)
 		c.current = s
 		c.running.Go(func() { s.run(nil) })
 	}

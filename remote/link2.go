@@ -68,7 +68,12 @@ func (l *link2) receive(frames [][]byte) error {
 		return corrupted(errUnasked)
 	}
 	if id == 0 {
-		return nil // a notice, which nobody has asked for
+		n, err := remofile2.DecodeNotice(frames[0])
+		if err != nil {
+			return corrupted(err)
+		}
+		l.session.told.add(&n)
+		return nil
 	}
 	c := l.session.sought(id)
 	if c == nil {

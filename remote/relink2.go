@@ -79,6 +79,7 @@ func (s *session2) unlink(l *link2, err *Error) {
 		return
 	}
 	s.linked = make(chan struct{})
+	s.told.unlink()
 	now := time.Now()
 	timeout := s.dialer.opts.Timeout
 	o := outage{since: now, silent: now, err: err}
@@ -206,7 +207,7 @@ func (s *session2) attach(ctx context.Context, conn *zmtp.Conn) (*link2, error) 
 		return l, nil
 	}
 	s.dialer.opts.Logger.Warn("session lost", "peer", s.dialer.opts.Address)
-	next := newSession2(s.dialer, s.succeed)
+	next := newSession2(s.dialer, s.told, s.succeed)
 	l := newLink2(next, conn, time.Since(asked))
 	next.enter(l, a)
 	s.succeed(next, l)

@@ -17,6 +17,7 @@ import (
 // makes no sense.
 type session2 struct {
 	dialer *dialer
+	told   *changes // by the server, to whichever session
 	// succeed is given the session that the server has begun in the place of this one,
 	// before the calls of this one fail.
 	succeed func(*session2, *link2)
@@ -81,9 +82,10 @@ func newCall(r *remofile2.Request, payload *[]byte) *call {
 	}
 }
 
-func newSession2(d *dialer, succeed func(*session2, *link2)) *session2 {
+func newSession2(d *dialer, told *changes, succeed func(*session2, *link2)) *session2 {
 	s := &session2{
 		dialer:  d,
+		told:    told,
 		succeed: succeed,
 		wake:    make(chan struct{}, 1),
 		linked:  make(chan struct{}),
@@ -107,6 +109,7 @@ func (s *session2) fail(err error) {
 		return
 	}
 	s.err = err
+	s.told.forget()
 	for _, c := range s.queue.empty() {
 		c.fail(err)
 	}
