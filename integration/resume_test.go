@@ -22,7 +22,7 @@ import (
 // whether there is a part, of a download it is asked for. Blocks are compared.
 const (
 	uploadHead   = 1 << 20
-	downloadHead = 256 << 10
+	downloadHead = 16 << 10
 	compared     = 256 << 10
 )
 

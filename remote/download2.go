@@ -128,6 +128,9 @@ func (d *download2) ask(ctx context.Context) error {
 			continue
 		}
 		n := min(chunk, d.attr.Size-d.asked)
+		if d.asked < d.checked {
+			n = min(n, d.checked-d.asked) // the next block is to be compared
+		}
 		if err := d.push(ctx, &remofile2.Request{Operation: remofile2.OpRead, Offset: d.asked, Length: n}, nil); err != nil {
 			return err
 		}

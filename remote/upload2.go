@@ -123,7 +123,7 @@ func (u *upload2) resume(ctx context.Context, stage *call) (had int64, err error
 // send sends what is not done yet of the first so many bytes.
 func (u *upload2) send(ctx context.Context, bytes int64) error {
 	for u.done < bytes {
-		chunk := u.session2.buffer(min(u.chunk(), u.size-u.done))
+		chunk := u.session2.buffer(min(u.chunk(), bytes-u.done))
 		if _, err := io.ReadFull(u.src, *chunk); err != nil {
 			return sourceError(err)
 		}
