@@ -20,7 +20,9 @@ import (
 )
 
 // goldenUses are what the library did when the conversations of a version were recorded.
-var goldenUses = map[string]func(ctx context.Context, c *remote.Client) error{}
+var goldenUses = map[string]func(ctx context.Context, c *remote.Client) error{
+	"2026-11": useLibrary,
+}
 
 // useLibrary does what a program can do with a new jail.
 func useLibrary(ctx context.Context, c *remote.Client) error {
