@@ -64,9 +64,10 @@ func (c *Client) Create(ctx context.Context, p string) (*File, error) {
 }
 
 // OpenFile opens a file as os.OpenFile does: flag is a sum of O_RDONLY, O_WRONLY, O_RDWR,
-// O_APPEND, O_CREATE, O_EXCL, O_TRUNC of package os and O_NOFOLLOW of package syscall; the server's umask
-// takes away from perm. With O_APPEND the server decides where the end of the file is, for all who append.
-// ctx counts for the opening only. It fails with Unsupported where the server speaks Remofile 1 only.
+// O_APPEND, O_CREATE, O_EXCL, O_TRUNC of package os and O_NOFOLLOW of package syscall; the
+// server's umask takes away from perm. With O_APPEND the server decides where the end of the
+// file is, for all who append. ctx counts for the opening only. It fails with Unsupported where
+// the server speaks Remofile 1 only.
 func (c *Client) OpenFile(ctx context.Context, p string, flag int, perm fs.FileMode) (*File, error) {
 	const op = "open"
 	var f *File

@@ -193,8 +193,8 @@ func newTree(ctx context.Context, c *Client, o TransferOptions) *tree {
 	return &tree{ctx: ctx, client: c, o: o, tasks: make(chan struct{}, treeTasks)}
 }
 
-// start runs a task on a goroutine of its own, for which finish waits: but if somebody watches the progress
-// of one file after the other, at once.
+// start runs a task on a goroutine of its own, for which finish waits; or at once, if
+// somebody watches the progress of one file after the other.
 func (t *tree) start(task func() error) {
 	if t.stopped.Load() {
 		return

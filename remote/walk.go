@@ -17,8 +17,9 @@ type WalkFunc func(p string, e Entry, err error) error
 
 // Walk calls fn with all that is in a directory and beneath, one after the other, sorted by
 // name, a directory before what is in it. Symbolic links have the attributes of what they lead
-// to, and nobody walks through them. Directories are listed side by side, ahead of fn; a tree of any
-// size takes no more memory than some of its directories.
+// to, and nobody walks through them; Remofile 1 does not tell them from that. Directories are
+// listed side by side, ahead of fn; a tree of any size takes no more memory than some of its
+// directories.
 func (c *Client) Walk(ctx context.Context, dir string, fn WalkFunc) error {
 	listing, cancel := context.WithCancel(ctx)
 	w := &walk{client: c, ctx: listing, fn: fn}
@@ -73,8 +74,8 @@ type branch struct {
 	next   string // the name behind which the next page begins, or ""
 	err    error
 
-	// below are the branches to come to: one for each directory of the page, and at last that of the
-	// next page. It belongs to the visitor, as made does.
+	// below are the branches to come to: one for each directory of the page, and at last that of
+	// the next page. It belongs to the visitor, as made does.
 	below []*branch
 	made  bool
 }

@@ -17,7 +17,8 @@ type downloadCommand struct {
 
 func (*downloadCommand) Help() string {
 	return `A file appears in the local directory when all of it has arrived. A name that
-exists there is refused unless --force replaces it.
+exists there is refused unless --force replaces it. Symbolic links to files are
+fetched as the files, those to directories are not fetched.
 
 An interrupted download of more than 1 MiB goes on where it stopped when it is run
 again within a day. Until then it leaves a file .rmf-part-..., which the next such
