@@ -28,7 +28,7 @@ func TestNoCutIsNoticed(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(testSeed(t), 0))
 	step := cutsUpTo / 10
 	if os.Getenv("REMOFILE_TEST_FULL") == "1" {
-		step = 16
+		step = 64
 	}
 	before := restingUsage(t)
 	jail := t.TempDir()

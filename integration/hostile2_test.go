@@ -198,7 +198,7 @@ func (s *serverProcess) begunWatching() {
 	c := p.attach()
 	c.out.Reset()
 	c.ask(remofile2.Request{Operation: remofile2.OpWatch, Path: "/"})
-	c.ask(remofile2.Request{Operation: remofile2.OpStage, Handle: 1, Path: hostileDir + "/staged", Part: "first"})
+	c.ask(remofile2.Request{Operation: remofile2.OpStage, Handle: 1, Path: "/first", Part: "first"})
 	c.ask(remofile2.Request{Operation: remofile2.OpWrite, Handle: 1}, []byte("part"))
 	c.ask(remofile2.Request{Operation: remofile2.OpClose, Handle: 1})
 	p.stream.Write(c.out.Bytes())
