@@ -34,10 +34,13 @@ type Options struct {
 	// Dial opens the connection, nil is TCP. It must obey its context.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Timeout is the longest silence of the server before an operation
-	// fails with Timeout: any byte that arrives restarts it. 0 is 3.6 s.
+	// fails with Timeout: any byte that arrives restarts it. 0 is 3.6 s. In Remofile 2 a
+	// connection that has been silent for two thirds of it is replaced: what is under way
+	// goes on over the next one.
 	Timeout time.Duration
 	// ChunkSize is the size of the chunks of transfers that choose none, in
-	// bytes. 0 is 8192, or 512 where the server refuses that.
+	// bytes. 0 is as much as suits the link; in Remofile 1 8192, or 512 where the server
+	// refuses that.
 	ChunkSize int
 	// MaxSessions bounds the sessions that the client opens with the server,
 	// so that one transfer need not wait for another; one of them is kept
