@@ -236,6 +236,9 @@ func (r *resumption) round(random *rand.Rand, m mishap) {
 	os.Remove(r.destination)
 	if o.Replace {
 		write(r.t, r.destination, string(old))
+		if err := os.Chmod(r.destination, 0o400); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 	write(r.t, r.source, string(content))
 	after := 1 + random.Int64N(int64(len(content)))
@@ -258,6 +261,13 @@ func (r *resumption) round(random *rand.Rand, m mishap) {
 	write(r.t, r.source, string(content))
 	r.t.Logf("%d of %d bytes, a part of %d: %d are right", after, len(content), len(part), r.there(part, content))
 	r.rerun(part, content, o)
+	info, err := os.Stat(r.destination)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if o.Replace && info.Mode() != 0o400 {
+		r.t.Errorf("the replaced file has got the mode %v", info.Mode())
+	}
 }
 
 // TestAFileThatChangesIsNotDownloaded changes it after the first chunk, of many, has come.

@@ -14,7 +14,7 @@ import (
 type incoming struct {
 	destination string
 	replace     bool
-	mode        fs.FileMode // less the umask
+	mode        fs.FileMode // less the umask, before resume
 
 	*os.File        // nil before it is written
 	path     string // of the file; "" when it has none of its own any longer
@@ -68,15 +68,20 @@ func (in *incoming) resume() (int64, error) {
 	if err := in.create(); err != nil {
 		return 0, err
 	}
+	info, err := in.Stat()
+	if err != nil {
+		return 0, err
+	}
+	in.mode = info.Mode().Perm()
 	dir, name := filepath.Split(in.destination)
 	path := filepath.Join(dir, partName(name))
 	part, err := openPart(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		in.part = makePart(in.File, in.path, path, name)
-		if in.part {
-			in.path = path
+		if !makePart(in.File, in.path, path, name) {
+			return 0, nil
 		}
-		return 0, nil
+		in.path, in.part = path, true
+		return 0, in.Chmod(in.mode | partMode)
 	}
 	if err != nil {
 		return 0, nil
@@ -91,8 +96,8 @@ func (in *incoming) resume() (int64, error) {
 	return size, nil
 }
 
-// adopt gives a part the mode of the file, and returns its size in bytes. One that has
-// other names is not only ours to change.
+// adopt gives a part the mode that it has until the commit, and returns its size in bytes.
+// One that has other names is not only ours to change.
 func (in *incoming) adopt(part *os.File) (int64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(part.Fd()), &st); err != nil {
@@ -101,20 +106,16 @@ func (in *incoming) adopt(part *os.File) (int64, error) {
 	if st.Nlink != 1 {
 		return 0, errNotOurs
 	}
-	info, err := in.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return st.Size, part.Chmod(info.Mode())
+	return st.Size, part.Chmod(in.mode | partMode)
 }
 
-// commit gives the file its size, of which it may have more, and its name, in one step.
+// commit gives the file its name, in one step, and a part its mode and size before that.
 func (in *incoming) commit(size int64) error {
 	if err := in.create(); err != nil {
 		return err
 	}
 	if in.part {
-		if err := in.Truncate(size); err != nil {
+		if err := errors.Join(in.Chmod(in.mode), in.Truncate(size)); err != nil {
 			return localError("download", in.destination, err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 const (
 	partPrefix = ".rmf-part-"
 	markName   = "user.remofile.part"
+	partMode   = 0o600 // is in the mode of a part, so that it can be resumed
 	// partLife is how long a part is kept that nobody goes on with, as the server keeps those
 	// of uploads.
 	partLife = 24 * time.Hour
