@@ -58,7 +58,8 @@ func (d *dialer) explain(ctx context.Context, hungUp error) error {
 	}
 }
 
-// failure completes the error of an operation with what it was doing.
+// failure returns the error of an operation with what it was doing. The end of a session is
+// the error of all its requests: err stays as it is.
 func (d *dialer) failure(op, path string, err error) error {
 	if err == nil {
 		return nil
@@ -70,9 +71,9 @@ func (d *dialer) failure(op, path string, err error) error {
 	case e.Op != "":
 		return err
 	}
-	e.Op, e.Path = op, path
+	complete := Error{Op: op, Path: path, Code: e.Code, Err: e.Err}
 	if slices.Contains(serverCodes, e.Code) {
-		e.Path = d.opts.Address
+		complete.Path = d.opts.Address
 	}
-	return e
+	return &complete
 }
