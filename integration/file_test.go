@@ -137,6 +137,9 @@ func TestAFileIsLikeOneOfTheSystem(t *testing.T) {
 			if flag&os.O_APPEND != 0 && strings.HasPrefix(s.name, "WriteAt") {
 				continue // both refuse it
 			}
+			if flag == os.O_RDONLY && strings.HasPrefix(s.name, "WriteAt(0,") {
+				continue // package os does not ask the system for nothing
+			}
 			if g, w := s.do(got), s.do(want); g != w {
 				t.Fatalf("seed %d, flags %#x, step %d, %s: %.100s, want %.100s", seed, flag, n, s.name, g, w)
 			}
