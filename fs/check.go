@@ -14,7 +14,7 @@ import (
 
 // CheckMountpoint returns what keeps this process from mounting on a directory with
 // these options, as far as it can be known before: that the directory is missing or
-// no directory, ErrMounted, ErrDead, ErrNoDevice, and for other users than root
+// no directory, ErrMounted, ErrNoDevice, and for other users than root
 // ErrRootOnly, ErrAllowOther and ErrNoFusermount.
 func CheckMountpoint(mountpoint string, o Options) error {
 	_, err := checkMountpoint(mountpoint, &o)
@@ -27,7 +27,7 @@ func checkMountpoint(mountpoint string, o *Options) (string, error) {
 	if err == nil {
 		err = checkDirectory(p)
 	}
-	if err == nil && os.Geteuid() != 0 {
+	if err == nil && os.Geteuid() != 0 && !isDead(p) {
 		err = checkUser(p, o.AllowOther)
 	}
 	if err == nil {
@@ -54,7 +54,7 @@ func checkDirectory(p string) error {
 	case err != nil:
 		return err
 	case on.kind == ourType && isDead(p):
-		return ErrDead
+		return nil // Mount removes it
 	case on.kind == ourType:
 		return ErrMounted
 	}

@@ -40,6 +40,9 @@
 // that was sent waits for its answer, and so do close and fsync. The root has attributes
 // even then, so that the mount can always be unmounted.
 //
+// A panic in an operation is its EIO. When the process of the mount dies, the program of
+// Options.Watcher detaches the mount.
+//
 // # What there is not
 //
 //   - Owners: all belongs to the user who mounted.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -57,10 +58,21 @@ type mountRole struct {
 	CacheTime  time.Duration
 	Timeout    time.Duration
 	TempDir    string
-	Protocol   int // 1: the server is taken for one that speaks no other; 0: what both know
+	Protocol   int  // 1: the server is taken for one that speaks no other; else what both know
+	Watched    bool // it has a watcher
+	SaveAtEnd  bool // at the end, files in use are saved, and not waited for
 }
 
+// watchArgument makes this binary the watcher of a mount.
+const watchArgument = "watch"
+
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == watchArgument {
+		if err := fs.Watch(os.Stdin); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if text, isChild := os.LookupEnv(roleVariable); isChild {
 		if err := runRole(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -111,20 +123,29 @@ func (r *mountRole) run() error {
 		return err
 	}
 	defer client.Close()
-	m, err := fs.Mount(ctx, client, r.Directory, r.Mountpoint, fs.Options{
+	mo := fs.Options{
 		ReadOnly:  r.ReadOnly,
 		CacheTime: r.CacheTime,
 		TempDir:   r.TempDir,
 		Logger:    log,
-	})
+	}
+	if r.Watched {
+		mo.Watcher = []string{os.Args[0], watchArgument}
+	}
+	m, err := fs.Mount(ctx, client, r.Directory, r.Mountpoint, mo)
 	if err != nil {
 		return err
 	}
 	fmt.Println("mounted")
 	go func() { // ends with the process
 		io.Copy(io.Discard, os.Stdin)
-		if _, err := m.Unmount(); err != nil {
+		inUse, err := m.Unmount()
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
+		}
+		if inUse && r.SaveAtEnd {
+			m.Save(ctx)
+			os.Exit(0)
 		}
 	}()
 	m.Wait()
@@ -277,6 +298,42 @@ func (m *mounted) serve(r serverRole) {
 func (m *mounted) serveAgain() {
 	m.t.Helper()
 	m.serve(serverRole{Address: m.address})
+}
+
+// watcher returns the process that watches over the daemon.
+func (m *mounted) watcher() int {
+	m.t.Helper()
+	pid := m.daemon.cmd.Process.Pid
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	var children []string
+	for _, name := range threads {
+		text, _ := os.ReadFile(name) // the thread may have ended
+		children = append(children, strings.Fields(string(text))...)
+	}
+	if err != nil || len(children) != 1 {
+		m.t.Fatalf("the children of the daemon: %q, %v", children, err)
+	}
+	watcher, err := strconv.Atoi(children[0])
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return watcher
+}
+
+// isRunning reports whether there is a process that has not ended.
+func isRunning(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := bytes.Cut(status, []byte(") "))
+	return err == nil && !bytes.HasPrefix(rest, []byte("Z"))
+}
+
+// isMounted reports whether the kernel lists the mount.
+func (m *mounted) isMounted() bool {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return strings.Contains(string(table), " "+m.path+" ")
 }
 
 // needFUSE skips the test where nothing can be mounted, but fails under CI.

@@ -35,6 +35,10 @@ type Options struct {
 	// CacheTime is how long the listing of a directory is kept. 0 is 1 s;
 	// negative: not at all.
 	CacheTime time.Duration
+	// Watcher is the command line of a program that calls Watch, which detaches the mount when
+	// this process dies; it ends with the mount. Nothing else may read its standard input. nil:
+	// a mount whose process has died stays until it is unmounted, or another is mounted there.
+	Watcher []string
 	// Logger gets a line for each operation (debug), for failures that are
 	// the server's or the link's (warn) and for lost changes (error). nil
 	// discards them.
@@ -69,6 +73,8 @@ type root interface {
 	// dirty returns the paths, in the jail and sorted, of the open files with changes that the
 	// server does not have.
 	dirty() []string
+	// saveOpen gives the server what it can have of these.
+	saveOpen(ctx context.Context)
 	// configure changes options for go-fuse.
 	configure(*fuse.MountOptions)
 	// end frees what the nodes share, when the last request was served.
@@ -80,7 +86,7 @@ type root interface {
 // mounting only. The client remains the caller's, to be closed after Wait.
 //
 // Root mounts by itself, other users through fusermount3. What CheckMountpoint
-// finds is an error of Mount too.
+// finds is an error of Mount too. An earlier mount there whose process has died is detached.
 func Mount(ctx context.Context, client *remote.Client, dir, mountpoint string, o Options) (*MountPoint, error) {
 	return mount(ctx, dir, mountpoint, o, func(s shown) (root, error) {
 		if client.Protocol() < 2 {
@@ -92,6 +98,9 @@ func Mount(ctx context.Context, client *remote.Client, dir, mountpoint string, o
 
 // mount mounts the root that makeRoot returns.
 func mount(ctx context.Context, dir, mountpoint string, o Options, makeRoot func(shown) (root, error)) (*MountPoint, error) {
+	if err := removeDead(mountpoint); err != nil {
+		return nil, &os.PathError{Op: "mount", Path: mountpoint, Err: err}
+	}
 	mountpoint, err := checkMountpoint(mountpoint, &o)
 	if err != nil {
 		return nil, err
@@ -106,7 +115,7 @@ func mount(ctx context.Context, dir, mountpoint string, o Options, makeRoot func
 	}
 	mo := o.mountOptions(path.Clean(dir), s.log)
 	r.configure(&mo.MountOptions)
-	m, err := serve(r, mountpoint, mo)
+	m, err := serve(r, mountpoint, mo, o.Watcher, s.log)
 	if err != nil {
 		return nil, &os.PathError{Op: "mount", Path: mountpoint, Err: err}
 	}
@@ -178,22 +187,35 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 }
 
 // serve mounts and answers the kernel until the mount is gone; then, or when it
-// fails, it ends the root. A failure leaves no mount.
-func serve(r root, mountpoint string, o *gofs.Options) (*MountPoint, error) {
-	server, err := fuse.NewServer(appendAtEnd{gofs.NewNodeFS(r, o)}, mountpoint, &o.MountOptions)
+// fails, it ends the root and the watcher, whose program watch is. A failure leaves no mount.
+func serve(r root, mountpoint string, o *gofs.Options, watch []string, log *slog.Logger) (*MountPoint, error) {
+	w, err := startWatcher(watch)
 	if err != nil {
 		r.end()
+		return nil, err
+	}
+	end := func() {
+		w.end()
+		r.end()
+	}
+	raw := guarded{appendAtEnd{gofs.NewNodeFS(r, o)}, log}
+	server, err := fuse.NewServer(raw, mountpoint, &o.MountOptions)
+	if err != nil {
+		end()
 		return nil, errors.Join(trimmed(err), detachDead(mountpoint))
 	}
 	m := &MountPoint{path: mountpoint, root: r, done: make(chan struct{})}
 	go func() { // ends with the mount; Wait waits for it
 		defer close(m.done)
 		server.Serve()
-		r.end()
+		end()
 	}()
 	err = server.WaitMount()
 	if err == nil {
 		m.mounted, err = mountedOn(mountpoint)
+	}
+	if err == nil {
+		err = w.tell(mountpoint, m.mounted)
 	}
 	if err != nil {
 		if detached := detach(mountpoint); detached != nil {
@@ -245,6 +267,10 @@ func (m *MountPoint) Unmount() (inUse bool, err error) {
 	}
 	return inUse, nil
 }
+
+// Save gives the server what programs have written to open files so far: what nobody else sees before
+// its first flush, too. Unsaved tells what could not be saved.
+func (m *MountPoint) Save(ctx context.Context) { m.root.saveOpen(ctx) }
 
 // Unsaved returns the paths, in the jail, of the open files with changes that the
 // server does not have: were the process to end now, they would be lost. What was

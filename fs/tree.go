@@ -190,6 +190,12 @@ func (n *node) configure(o *fuse.MountOptions) { o.ExtraCapabilities |= fuse.CAP
 
 func (n *node) end() {}
 
+func (n *node) saveOpen(ctx context.Context) {
+	for _, h := range n.tree.writable() {
+		h.Flush(ctx) // a failure is in the log, and makes the handle dirty
+	}
+}
+
 func (n *node) dirty() []string {
 	var paths []string
 	for _, h := range n.tree.writable() {

@@ -18,7 +18,6 @@ import (
 // Errors of CheckMountpoint, Mount and Unmount.
 var (
 	ErrMounted      = errors.New("it is mounted already")
-	ErrDead         = errors.New("an earlier mount whose process has died is in the way")
 	ErrNoDevice     = errors.New("/dev/fuse can't be opened")
 	ErrRootOnly     = errors.New("only root can mount there")
 	ErrAllowOther   = errors.New("only root can mount with allow_other, unless /etc/fuse.conf has the line user_allow_other")
@@ -125,6 +124,27 @@ func detachDead(p string) error {
 		return nil
 	}
 	return detach(p)
+}
+
+// watcherTime is within what a watcher detaches the mount of a process that has died.
+const watcherTime = time.Second
+
+// removeDead detaches a mount of ours whose process has died, when its watcher has had the time for it:
+// that must not meet the mount that comes next.
+func removeDead(mountpoint string) error {
+	p, err := resolve(mountpoint)
+	if err != nil {
+		return bare(err)
+	}
+	for end := time.Now().Add(watcherTime); ; time.Sleep(10 * time.Millisecond) {
+		on, err := mountedOn(p)
+		if err != nil || on.kind != ourType || !isDead(p) {
+			return err
+		}
+		if time.Now().After(end) {
+			return detach(p)
+		}
+	}
 }
 
 // unmount unmounts p, or detaches it and reports that it is in use.

@@ -124,19 +124,34 @@ func (n *wholeNode) configure(o *fuse.MountOptions) {
 
 func (n *wholeNode) end() { n.tree.temp.close() }
 
-func (n *wholeNode) dirty() []string {
+// unsaved returns the open files with changes that the server does not have.
+func (n *wholeNode) unsaved() []*wholeNode {
 	t := n.tree
 	t.mu.Lock()
 	open := slices.Collect(maps.Keys(t.open))
 	t.mu.Unlock()
+	return slices.DeleteFunc(open, func(n *wholeNode) bool { return !n.content.unsaved() })
+}
+
+func (n *wholeNode) dirty() []string {
 	var paths []string
-	for _, n := range open {
-		if n.content.unsaved() {
-			paths = append(paths, n.path)
-		}
+	for _, n := range n.unsaved() {
+		paths = append(paths, n.path)
 	}
 	slices.Sort(paths)
 	return paths
+}
+
+func (n *wholeNode) saveOpen(ctx context.Context) {
+	for _, n := range n.unsaved() {
+		if err := n.content.take(ctx); err != nil {
+			return
+		}
+		if err := n.save(ctx); err != nil {
+			n.tree.unsaved("save", n.path, err)
+		}
+		n.content.give()
+	}
 }
 
 // newWholeDirectory returns the node of the directory p.

@@ -40,6 +40,8 @@ type cli struct {
 	Mount  mountCommand  `cmd:"" help:"Mount a remote directory as a local folder."`
 	Umount umountCommand `cmd:"" help:"Unmount a remote directory."`
 
+	WatchMount watchMountCommand `cmd:"" hidden:""`
+
 	Run   runCommand   `cmd:"" help:"Serve a directory in the foreground."`
 	Start startCommand `cmd:"" help:"Serve a directory in the background."`
 	Stop  stopCommand  `cmd:"" help:"Stop a server in the background."`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -30,7 +31,7 @@ type mountCommand struct {
 
 func (*mountCommand) Help() string {
 	return `It returns when the mount answers. A mount in the foreground ends with Ctrl-C, any
-with "rmf umount". The log of one in the background goes where standard error goes if
+with "rmf umount", or when its process is sent SIGTERM. The log of one in the background goes where standard error goes if
 that is a file, else nowhere.
 
 Examples:
@@ -120,7 +121,7 @@ func checkMountpoint(p string, o fs.Options) error {
 	err := fs.CheckMountpoint(p, o)
 	var number syscall.Errno
 	switch {
-	case errors.Is(err, fs.ErrMounted), errors.Is(err, fs.ErrDead):
+	case errors.Is(err, fs.ErrMounted):
 		return failed(describe(err).line, "rmf umount "+p+" unmounts it")
 	case errors.As(err, &number):
 		return asUsage(err)
@@ -158,6 +159,11 @@ func (m *mounting) run(ctx context.Context, ready func() error) error {
 		return err
 	}
 	defer client.Close()
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	m.options.Watcher = []string{executable, watchName}
 	mounted, err := fs.Mount(ctx, client, m.directory, m.mountpoint, m.options)
 	if err != nil {
 		return err
@@ -177,6 +183,7 @@ func (m *mounting) run(ctx context.Context, ready func() error) error {
 	if inUse {
 		m.out.notef("rmf: %s: in use; it is detached, and ends in %v", m.mountpoint, busyTime)
 		awaitUsers(gone)
+		mounted.Save(context.WithoutCancel(ctx))
 	}
 	return errors.Join(err, unmounted, lost(mounted.Unsaved()))
 }
