@@ -63,20 +63,11 @@ func (t *tree) fillEntry(out *fuse.EntryOut, attr *remote.Attr, told time.Time) 
 
 // attr returns the attributes of the node, as the programs here see it.
 func (n *node) attr(ctx context.Context, h *handle) (remote.Attr, error) {
-	if err := n.settle(ctx, nil); err != nil {
-		return remote.Attr{}, err
+	a, open, err := n.openAttr(ctx, h)
+	if open || err != nil {
+		return a, err
 	}
-	if h == nil {
-		h = n.anyHandle()
-	}
-	if h != nil {
-		a, err := h.file.Attr(ctx)
-		if err == nil || h.isStaged() {
-			return h.shows(a), err
-		}
-	}
-	var a remote.Attr
-	err := n.at(func(p string) error {
+	err = n.at(func(p string) error {
 		e, err := n.tree.jail.Lstat(ctx, p)
 		a = e.Attr
 		return err
@@ -85,6 +76,25 @@ func (n *node) attr(ctx context.Context, h *handle) (remote.Attr, error) {
 		err = errNoName
 	}
 	return a, err
+}
+
+// openAttr returns the attributes of the node where it is open: the server then has what was written, and
+// what is staged only its handle shows. h is preferred; nil is any.
+func (n *node) openAttr(ctx context.Context, h *handle) (a remote.Attr, open bool, err error) {
+	if err := n.settle(ctx, nil); err != nil {
+		return a, false, err
+	}
+	if h == nil {
+		h = n.anyHandle()
+	}
+	if h == nil {
+		return a, false, nil
+	}
+	a, err = h.file.Attr(ctx)
+	if err != nil && !h.isStaged() && ctx.Err() == nil { // it has been closed meanwhile
+		return a, false, nil
+	}
+	return h.shows(a), true, err
 }
 
 // anyHandle returns an open handle, the staged one if there is one, or nil.
@@ -131,6 +141,7 @@ func (n *node) Setattr(ctx context.Context, f gofs.FileHandle, in *fuse.SetAttrI
 	h, _ := f.(*handle)
 	a, err := n.setattr(ctx, h, in)
 	if err == nil {
+		out.Ino = n.StableAttr().Ino // go-fuse fills it in everywhere but here
 		n.tree.fill(&out.Attr, &a)
 		out.SetTimeout(n.tree.cacheTime)
 	}
@@ -173,15 +184,14 @@ func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.
 	if err := n.settle(ctx, nil); err != nil {
 		return remote.Attr{}, err
 	}
+	if err := n.take(ctx); err != nil { // what is staged stays so, or is published
+		return remote.Attr{}, err
+	}
+	defer n.give()
 	n.changing()
 	defer n.changing()
-	if staged := n.anyHandle(); staged != nil && staged.isStaged() {
-		h = staged
-	}
-	if h != nil && (c.Size == nil || h.writable) {
-		if c.Size != nil {
-			h.touch()
-		}
+	if h := n.changer(h, c.Size != nil); h != nil {
+		h.touch()
 		if c.Mode != nil {
 			h.setPerm(*c.Mode)
 		}
@@ -197,6 +207,25 @@ func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.
 		err = errNoName
 	}
 	return a, err
+}
+
+// changer returns a handle that can change attributes, h if it can, or nil. What is staged only its own
+// handle can change, and what has lost its name any handle; for the size one has to be writable.
+func (n *node) changer(h *handle, size bool) *handle {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.staged != nil {
+		return n.staged
+	}
+	if h != nil && (h.writable || !size) {
+		return h
+	}
+	for h := range n.handles {
+		if h.writable || !size {
+			return h
+		}
+	}
+	return nil
 }
 
 // changing is called before and after each change of the node: what is known of it from before is

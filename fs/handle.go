@@ -61,7 +61,7 @@ var (
 func newHandle(f *remote.File, flags uint32, s stage) *handle {
 	return &handle{
 		file:          f,
-		writable:      writes(flags),
+		writable:      writes(flags) || s != noStage, // O_RDONLY|O_CREAT has to be published, too
 		appends:       flags&syscall.O_APPEND != 0,
 		stage:         s,
 		entryUnsynced: s == createdStage || flags&syscall.O_CREAT != 0,
@@ -274,7 +274,11 @@ func (t *tree) syncEntry(ctx context.Context, n *node) error {
 	if above == nil {
 		return nil // it has lost its name
 	}
-	return above.Operations().(*node).at(func(p string) error { return t.jail.Sync(ctx, p) })
+	err := above.Operations().(*node).at(func(p string) error { return t.jail.Sync(ctx, p) })
+	if errors.Is(err, remote.NotFound) || errors.Is(err, errNoName) {
+		return nil // with its directory
+	}
+	return err
 }
 
 func (h *handle) needsEntry() bool {
@@ -295,11 +299,8 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	const op = "release"
 	ctx = context.WithoutCancel(ctx)
 	name := h.file.Name()
-	var err error
-	switch {
-	case h.isUnwritten() && h.failed() == 0:
-		err = h.truncate(ctx)
-	case h.isStaged() && h.failed() == 0: // writes of a mapping come after the last flush
+	err := h.giveUp(ctx)
+	if err == nil && h.isStaged() && h.failed() == 0 { // writes of a mapping come after the last flush
 		err = h.node.publish(ctx)
 	}
 	err = errors.Join(err, h.close())
@@ -309,12 +310,22 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	return h.node.tree.done(op, name, nil)
 }
 
-// truncate makes the file on the server empty, which an open with O_TRUNC has left as it was.
-func (h *handle) truncate(ctx context.Context) error {
+// giveUp makes the file on the server empty, which an open with O_TRUNC has left as it was, where
+// nothing more was done with it.
+func (h *handle) giveUp(ctx context.Context) error {
+	n := h.node
+	if err := n.take(ctx); err != nil {
+		return err
+	}
+	defer n.give()
+	if !h.isUnwritten() || h.failed() != 0 {
+		return nil
+	}
+	n.changing()
+	defer n.published(h)
 	var none int64
-	h.node.changing()
-	return h.node.at(func(p string) error {
-		_, err := h.node.tree.jail.Set(ctx, p, remote.Changes{Size: &none})
+	return n.at(func(p string) error {
+		_, err := n.tree.jail.Set(ctx, p, remote.Changes{Size: &none})
 		return err
 	})
 }

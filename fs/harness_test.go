@@ -283,6 +283,17 @@ func newLimitedMount(t *testing.T, r mountRole, limit int64) *mounted {
 	return m
 }
 
+// second mounts what is served once more, and returns where.
+func (m *mounted) second(r mountRole) string {
+	m.t.Helper()
+	r.Address, r.Directory, r.Mountpoint = m.address, "/", m.t.TempDir()
+	m.t.Cleanup(func() { unix.Unmount(r.Mountpoint, unix.MNT_DETACH) })
+	if _, _, err := start(m.t, role{Mount: &r}); err != nil {
+		m.t.Fatal(err)
+	}
+	return r.Mountpoint
+}
+
 // serve starts the server.
 func (m *mounted) serve(r serverRole) {
 	m.t.Helper()

@@ -169,8 +169,9 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 		MaxInflightRequestBytes: maxRequestBytes,
 		DisableXAttrs:           true,
 		DirectMountStrict:       os.Geteuid() == 0,
-		ExtraCapabilities:       fuse.CAP_ATOMIC_O_TRUNC, // open tells of O_TRUNC
-		Logger:                  slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// Open tells of O_TRUNC; files that are opened to append can be mapped (Linux 6.6).
+		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
+		Logger:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	if mo.FsName == "" {
 		mo.FsName = "rmf:" + dir

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path"
 	"sync"
+	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 
@@ -21,9 +22,12 @@ type node struct {
 	// Constant.
 	tree *tree
 
-	// turn has room for one: who publishes what is staged. A channel, because that takes as long
-	// as the network does.
+	// turn has room for one: who publishes what is staged, gives it up or changes its attributes. A
+	// channel, because that takes as long as the network does.
 	turn chan struct{}
+
+	// forgotten is when the kernel forgot the node; zero if it knows it. Guarded by tree.mu.
+	forgotten time.Time
 
 	mu sync.Mutex
 	// id is the server's identity of the file. When a staged content takes its place it becomes

@@ -32,32 +32,37 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 }
 
 func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.Attr, told time.Time, err error) {
-	told = time.Now()
 	if child = n.createdChild(name); child == nil {
 		var listed bool
 		if a, told, listed = n.listed(name); !listed {
-			told = time.Now()
-			if a, err = n.lstat(ctx, name); err != nil {
+			if a, told, err = n.lstat(ctx, name); err != nil {
 				return nil, a, told, err
 			}
 		}
 		child = n.tree.node(ctx, n, &a)
+		if child.anyHandle() == nil {
+			return child, a, told, nil
+		}
 	}
-	if h := child.anyHandle(); h != nil { // what is staged, or on its way, only the handle shows
-		told = time.Now()
-		a, err = child.attr(ctx, h)
+	told = time.Now()
+	a, open, err := child.openAttr(ctx, nil)
+	if !open && err == nil { // it has been closed meanwhile
+		if a, told, err = n.lstat(ctx, name); err == nil {
+			child = n.tree.node(ctx, n, &a)
+		}
 	}
 	return child, a, told, err
 }
 
-func (n *node) lstat(ctx context.Context, name string) (remote.Attr, error) {
-	var a remote.Attr
-	err := n.atName(name, func(p string) error {
+// lstat asks the server for a name in the directory n.
+func (n *node) lstat(ctx context.Context, name string) (a remote.Attr, told time.Time, err error) {
+	told = time.Now()
+	err = n.atName(name, func(p string) error {
 		e, err := n.tree.jail.Lstat(ctx, p)
 		a = e.Attr
 		return err
 	})
-	return a, err
+	return a, told, err
 }
 
 // createdChild returns the file that is staged under a new name, or nil.

@@ -86,6 +86,7 @@ func TestPrograms(t *testing.T) {
 		{"truncate", `echo abcdef > $M/f; truncate -s 3 $M/f; cat $J/f; truncate -s 0 $M/f; stat -c %s $J/f`, "abc0\n"},
 		{"touch of a new file", `touch $M/touched; test -f $J/touched; touch $M/touched`, ""},
 		{"touch of an old file", `echo x > $J/old; touch -d @1000000000 $J/old; touch $M/old; cat $J/old; test $(stat -c %Y $J/old) -gt 1000000000`, "x\n"},
+		{"the inode number after a change", `echo x > $M/f; stat -c %i $M/f > $J/../inode; touch $M/f; stat -c %i $M/f | cmp - $J/../inode`, ""},
 		{"rmdir", `mkdir $M/d; : > $M/d/f; rmdir $M/d 2>&1 || true; rm $M/d/f; rmdir $M/d; test ! -e $J/d`, "rmdir: failed to remove '$M/d': Directory not empty\n"},
 		{"sync", `echo x > $M/f; sync $M/f $M; cat $J/f`, "x\n"},
 		{"rm of a file that is open", `: > $M/f; exec 3<> $M/f; rm $M/f; test ! -e $J/f; test ! -e $M/f; echo more >&3; exec 3>&-; test ! -e $J/f`, ""},

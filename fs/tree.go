@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	iofs "io/fs"
 	"os"
 	"path"
 	"slices"
@@ -34,6 +35,8 @@ type tree struct {
 	// numbers are the inode numbers that nodes have: one keeps its own when another file takes its
 	// place on the server, which may use the number again. Guarded by mu.
 	numbers map[uint64]*node
+	// forgotten are the nodes that the kernel has forgotten, in that order. Guarded by mu.
+	forgotten []*node
 	// open are the handles that can write. Guarded by mu.
 	open map[*handle]struct{}
 	// rootAttr and space are what the server told last: they are shown while it can't be
@@ -45,11 +48,12 @@ type tree struct {
 // identity is what the server knows a file by, as long as it exists.
 type identity struct {
 	device, inode uint64
-	born          int64 // nanoseconds since 1970; inodes are used again at once
+	born          int64         // nanoseconds since 1970; inodes are used again at once
+	kind          iofs.FileMode // and clocks are coarse
 }
 
 func identityOf(a *remote.Attr) identity {
-	return identity{a.Device, a.Inode, a.Born.UnixNano()}
+	return identity{a.Device, a.Inode, a.Born.UnixNano(), a.Mode.Type()}
 }
 
 // newRoot returns the node of the directory dir of a jail, which is to be mounted.
@@ -92,6 +96,7 @@ func (t *tree) node(ctx context.Context, parent *node, a *remote.Attr) *node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n := t.nodes[identityOf(a)]; n != nil {
+		n.forgotten = time.Time{}
 		return n
 	}
 	n := t.newNode(a)
@@ -134,15 +139,30 @@ func freeNumber(ino uint64) uint64 {
 	return ino
 }
 
-// forget drops a node that the kernel knows no longer.
+// forgetTime is for how long a node that the kernel has forgotten is kept: a look-up may have found it
+// just before, and is about to hand it to the kernel again.
+const forgetTime = 10 * time.Second
+
+// forget drops nodes that the kernel knows no longer: n, which it has just forgotten, in a while.
 func (t *tree) forget(n *node) {
-	n.mu.Lock()
-	id := n.id
-	n.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.nodes[id] == n {
-		delete(t.nodes, id)
+	n.forgotten = time.Now()
+	t.forgotten = append(t.forgotten, n)
+	for len(t.forgotten) > 0 && time.Since(t.forgotten[0].forgotten) > forgetTime {
+		if n := t.forgotten[0]; !n.forgotten.IsZero() {
+			t.drop(n)
+		}
+		t.forgotten = t.forgotten[1:]
+	}
+}
+
+// drop drops a node; t.mu is held.
+func (t *tree) drop(n *node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t.nodes[n.id] == n {
+		delete(t.nodes, n.id)
 	}
 	if ino := n.StableAttr().Ino; t.numbers[ino] == n {
 		delete(t.numbers, ino)

@@ -122,6 +122,7 @@ func (n *wholeNode) Setattr(ctx context.Context, f gofs.FileHandle, in *fuse.Set
 	h, _ := f.(*wholeHandle)
 	err := n.setattr(ctx, h, in)
 	if err == nil {
+		out.Ino = n.StableAttr().Ino // go-fuse fills it in everywhere but here
 		err = n.attributes(ctx, &out.Attr)
 	}
 	return n.tree.done("setattr", n.path, err)
