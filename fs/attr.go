@@ -43,7 +43,8 @@ func typeOf(m iofs.FileMode) uint32 {
 }
 
 // fill fills a with attributes of the server. The owner is who mounted.
-func (t *tree) fill(a *fuse.Attr, attr *remote.Attr) {
+func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
+	t := n.tree
 	a.Mode = typeOf(attr.Mode) | uint32(attr.Mode.Perm())
 	a.Size = uint64(attr.Size)
 	a.Blocks = (a.Size + 511) / 512
@@ -51,12 +52,15 @@ func (t *tree) fill(a *fuse.Attr, attr *remote.Attr) {
 	a.Nlink = uint32(attr.Links)
 	a.Owner = fuse.Owner{Uid: t.uid, Gid: t.gid}
 	a.SetTimes(&attr.Modified, &attr.Modified, &attr.Changed)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.told = versionOf(attr)
 }
 
 // fillEntry fills out for an entry whose attributes were told at that time.
-func (t *tree) fillEntry(out *fuse.EntryOut, attr *remote.Attr, told time.Time) {
-	t.fill(&out.Attr, attr)
-	left := max(0, t.cacheTime-time.Since(told))
+func (n *node) fillEntry(out *fuse.EntryOut, attr *remote.Attr, told time.Time) {
+	n.fill(&out.Attr, attr)
+	left := max(0, n.tree.cacheTime-time.Since(told))
 	out.SetEntryTimeout(left)
 	out.SetAttrTimeout(left)
 }
@@ -120,7 +124,7 @@ func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut
 		a, err = n.tree.lastRoot(a, err), nil
 	}
 	if err == nil {
-		n.tree.fill(&out.Attr, &a)
+		n.fill(&out.Attr, &a)
 		out.SetTimeout(n.tree.cacheTime)
 	}
 	return n.tree.done("getattr", n.label(), err)
@@ -142,7 +146,7 @@ func (n *node) Setattr(ctx context.Context, f gofs.FileHandle, in *fuse.SetAttrI
 	a, err := n.setattr(ctx, h, in)
 	if err == nil {
 		out.Ino = n.StableAttr().Ino // go-fuse fills it in everywhere but here
-		n.tree.fill(&out.Attr, &a)
+		n.fill(&out.Attr, &a)
 		out.SetTimeout(n.tree.cacheTime)
 	}
 	return n.tree.done("setattr", n.label(), err)

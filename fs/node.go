@@ -40,6 +40,8 @@ type node struct {
 	// pages is the version of the file that the kernel's pages hold; zero is an unknown one.
 	// Guarded by mu.
 	pages version
+	// told is the version of the file whose attributes the kernel was told last. Guarded by mu.
+	told version
 	// created are the files of this directory that are staged under new names. Guarded by mu.
 	created map[string]*node
 	// listing is what a directory held when it was read last, or nil. Guarded by mu.

@@ -27,7 +27,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	if err != nil {
 		return nil, n.tree.done(op, n.nameOf(name), err)
 	}
-	n.tree.fillEntry(out, &a, told)
+	child.fillEntry(out, &a, told)
 	return child.EmbeddedInode(), n.tree.done(op, n.nameOf(name), nil)
 }
 
@@ -96,7 +96,7 @@ func (n *node) publishChild(ctx context.Context, name string) error {
 // made returns the inode of what was made under a name in the directory n, and fills out.
 func (n *node) made(ctx context.Context, out *fuse.EntryOut, a *remote.Attr) *gofs.Inode {
 	child := n.tree.node(ctx, n, a)
-	n.tree.fillEntry(out, a, time.Now())
+	child.fillEntry(out, a, time.Now())
 	return child.EmbeddedInode()
 }
 

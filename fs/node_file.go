@@ -37,14 +37,14 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		n.addCreated(name, child)
 	}
 	h.open(child)
-	n.tree.fillEntry(out, &a, time.Now())
+	child.fillEntry(out, &a, time.Now())
 	return child.EmbeddedInode(), h, h.openFlags(), n.tree.done(op, h.file.Name(), nil)
 }
 
 // create opens a new file, or an existing one where O_EXCL is not set.
 func (n *node) create(ctx context.Context, p string, flags uint32, perm iofs.FileMode) (*handle, error) {
 	if flags&syscall.O_APPEND == 0 {
-		f, err := n.tree.jail.Stage(ctx, p, perm, remote.StageOptions{Reserve: true, NoFollow: true})
+		f, err := n.tree.jail.Stage(ctx, p, perm, remote.StageOptions{Reserve: true, Shared: true, NoFollow: true})
 		if err == nil {
 			return newHandle(f, flags, createdStage), nil
 		}
@@ -92,7 +92,28 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 	if err != nil {
 		return nil, 0, n.tree.done("open", n.label(), err)
 	}
+	if err := n.revise(h); err != nil {
+		h.close()
+		return nil, 0, n.tree.done("open", n.label(), err)
+	}
 	return h, h.openFlags() | n.keep(h), n.tree.done("open", h.file.Name(), nil)
+}
+
+// revise makes the kernel ask for the attributes of the file where they are others than it was told: it
+// reads no further than the size that it knows.
+func (n *node) revise(h *handle) error {
+	a := h.file.Opened()
+	n.mu.Lock()
+	told := n.told == versionOf(&a)
+	n.mu.Unlock()
+	if told || h.isStaged() {
+		return nil
+	}
+	const attributes = -1 // and no pages: for these it would wait until the open is over
+	if errno := n.NotifyContent(attributes, 0); errno != 0 && errno != syscall.ENOENT {
+		return errno
+	}
+	return nil
 }
 
 func (n *node) openFile(ctx context.Context, flags uint32) (*handle, error) {
