@@ -169,6 +169,10 @@ func (f *File) open(ctx context.Context, r remofile2.Request) error {
 // Opened returns the attributes that the file had when it was opened.
 func (f *File) Opened() Attr { return f.opened }
 
+// Lost reports whether the session in which the file was opened has ended: the server does not know
+// the File any longer.
+func (f *File) Lost() bool { return !f.session.alive() }
+
 // Name returns the path that the file was opened with.
 func (f *File) Name() string { return f.path }
 

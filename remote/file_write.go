@@ -161,6 +161,15 @@ func (f *File) Unflushed() int64 {
 	return f.unheard
 }
 
+// Failed returns the error of the first write that failed after it was accepted, or nil. It is
+// complete when the File is Lost.
+func (f *File) Failed() error {
+	f.hear(0)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failed
+}
+
 // settle waits until no more than so many bytes of writes are without an answer, or one has
 // failed. A write that was sent is not cancelled when ctx ends.
 func (f *File) settle(ctx context.Context, bytes int64) error {

@@ -27,12 +27,29 @@ type link2 struct {
 }
 
 func newLink2(s *session2, conn *zmtp.Conn, delay time.Duration) *link2 {
+	conn.SetReadTimeout(idleSilence)
 	return &link2{session: s, conn: conn, since: time.Now(), delay: delay, wake: make(chan struct{}, 1)}
 }
 
 // silence is how long a link may be silent before it is replaced: the rest of the timeout
 // is for its successor.
 func silence(timeout time.Duration) time.Duration { return timeout * 2 / 3 }
+
+const (
+	// idleSilence is how long a link may be silent on which the server owes nothing. Within it a
+	// lost one is noticed, as somebody may wait for its notices.
+	idleSilence = 12 * time.Second
+	// idleBeat is how often the server is asked for a sign of life then.
+	idleBeat = 5 * time.Second
+)
+
+// silence is how long the link may be silent now; session.mu is held.
+func (l *link2) silence() time.Duration {
+	if l.watched {
+		return silence(l.session.dialer.opts.Timeout)
+	}
+	return idleSilence
+}
 
 // serve carries requests and answers until the connection ends, and returns why it did.
 func (l *link2) serve() error {
@@ -149,32 +166,30 @@ func (l *link2) rouse() {
 	}
 }
 
-// watch begins or ends the wait for the server's next byte; session.mu is held.
+// watch tells whether the server owes an answer; session.mu is held.
 func (l *link2) watch(owed bool) {
 	if l.watched == owed {
 		return
 	}
 	l.watched = owed
-	if owed {
-		l.conn.SetReadTimeout(silence(l.session.dialer.opts.Timeout))
-	} else {
-		l.conn.SetReadTimeout(0)
-	}
+	l.conn.SetReadTimeout(l.silence())
 }
 
-// beat asks the server for a sign of life as long as it owes answers: it may be busy with
-// them for longer than the timeout.
+// beat asks the server for a sign of life: often as long as it owes answers, with which it may be
+// busy for longer than the timeout.
 func (l *link2) beat(ended <-chan struct{}) {
-	ticker := time.NewTicker(max(l.session.dialer.opts.Timeout/4, time.Millisecond))
+	ticker := time.NewTicker(max(min(l.session.dialer.opts.Timeout/4, idleBeat), time.Millisecond))
 	defer ticker.Stop()
+	last := time.Now()
 	for {
 		select {
 		case <-ticker.C:
 		case <-ended:
 			return
 		}
-		if l.owed() {
+		if l.owed() || time.Since(last) >= idleBeat {
 			l.conn.Ping() // the reader notices a lost connection, too
+			last = time.Now()
 		}
 	}
 }

@@ -38,6 +38,10 @@ type Options struct {
 	// connection that has been silent for two thirds of it is replaced: what is under way
 	// goes on over the next one.
 	Timeout time.Duration
+	// FailFast makes operations fail at once after one has failed with Timeout or Unreachable,
+	// until there is a connection again, which the client then tries for without end. Without
+	// it each waits for the timeout. In Remofile 2 only.
+	FailFast bool
 	// ChunkSize is the size of the chunks of transfers that choose none, in
 	// bytes. 0 is as much as suits the link; in Remofile 1 8192, or 512 where the server
 	// refuses that.

@@ -16,8 +16,10 @@ const minPayload = 4 << 10
 
 const (
 	// minPause is the pause before the third attempt to connect: it doubles each time,
-	// up to a quarter of the timeout, so that a call does not miss a server that is back.
+	// up to a quarter of the timeout, so that a call does not miss a server that is back, and
+	// to maxPause.
 	minPause = 50 * time.Millisecond
+	maxPause = 2 * time.Second
 	// maxUseless is how many links in a row may end without an answer to any request.
 	maxUseless = 8
 	// maxGrace bounds for how long a server's word makes the client try.
@@ -32,6 +34,9 @@ type outage struct {
 	tried    time.Time // when the last attempt ended
 	failures int       // attempts and useless links since the last useful link
 	useless  int       // links among them
+	// gone: a call has waited for as long as the timeout. Until there is a link, which is tried
+	// for without end then, all others fail at once.
+	gone bool
 }
 
 // run keeps the session linked until it ends. l is its first link, nil for none yet.
@@ -84,7 +89,7 @@ func (s *session2) unlink(l *link2, err *Error) {
 	timeout := s.dialer.opts.Timeout
 	o := outage{since: now, silent: now, err: err}
 	if err.Code == Timeout {
-		o.silent = now.Add(-silence(timeout))
+		o.silent = now.Add(-l.silence())
 	}
 	if !l.useful && now.Sub(l.since) < timeout {
 		o.tried, o.failures, o.useless = now, s.outage.failures+1, s.outage.useless+1
@@ -156,14 +161,14 @@ func (s *session2) need() (need bool, pause time.Duration, err error) {
 		return false, 0, &Error{Code: Unreachable, Err: errLost}
 	case o.useless >= maxUseless:
 		return false, 0, &Error{Code: Unreachable, Err: errors.New("the server hangs up again and again")}
-	case held && !waited && time.Since(o.since) > grace:
+	case held && !waited && !o.gone && time.Since(o.since) > grace:
 		return false, 0, errForgotten
 	case o.failures > 1:
-		pause = min(minPause<<min(o.failures-2, 10), s.dialer.opts.Timeout/4)
+		pause = min(minPause<<min(o.failures-2, 10), s.dialer.opts.Timeout/4, maxPause)
 		pause = pause/2 + rand.N(pause/2+1) // not all clients of a server at once
 		pause -= time.Since(o.tried)
 	}
-	return waited || held, pause, nil
+	return waited || held || s.outage.gone, pause, nil
 }
 
 // sleep reports false when ctx ended first.

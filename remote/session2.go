@@ -178,10 +178,13 @@ func (s *session2) rouse() {
 	}
 }
 
-// begin sends a request, as soon as there is room for it. Somebody has to wait for the
-// answer, or to abandon it. The payload, nil for none, is one of buffer's, and the
-// session's from now on.
+// begin sends a request, as soon as there is room for it; not where the server is known to be
+// gone. Somebody has to wait for the answer, or to abandon it. The payload, nil for none, is one
+// of buffer's, and the session's from now on.
 func (s *session2) begin(ctx context.Context, r *remofile2.Request, payload *[]byte) (*call, error) {
+	if err := s.goneError(); err != nil {
+		return nil, err
+	}
 	c := s.enqueue(r, payload)
 	if err := s.attend(ctx, c.begun, c.admitted); err != nil {
 		s.abandon(c)
@@ -247,8 +250,8 @@ func (s *session2) outcome(c *call) (over bool, err error) {
 }
 
 // attend returns when done is closed. It fails when ctx ends, or the server has been silent
-// for as long as the timeout, since begun at the earliest. Only without a link can it be: the
-// link looks after its own silence.
+// for as long as the timeout, since begun at the earliest, or is known to be gone. Only without
+// a link can it be: the link looks after its own silence.
 func (s *session2) attend(ctx context.Context, begun time.Time, done <-chan struct{}) error {
 	select {
 	case <-done:
@@ -267,7 +270,7 @@ func (s *session2) attend(ctx context.Context, begun time.Time, done <-chan stru
 		}
 		rest := s.patience(begun)
 		if rest <= 0 {
-			return s.outageError()
+			return s.giveUpServer()
 		}
 		timer.Reset(rest)
 	}
@@ -278,8 +281,11 @@ func (s *session2) patience(begun time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	timeout := s.dialer.opts.Timeout
-	if s.link != nil {
+	switch {
+	case s.link != nil:
 		return timeout - silence(timeout) // that much is left at least when the link is given up
+	case s.outage.gone:
+		return 0
 	}
 	since := s.outage.silent
 	if begun.After(since) {
@@ -288,9 +294,23 @@ func (s *session2) patience(begun time.Time) time.Duration {
 	return timeout - time.Since(since)
 }
 
-func (s *session2) outageError() error {
+// giveUpServer takes note that a call has waited for the server in vain, and returns why there is
+// no link.
+func (s *session2) giveUpServer() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.outage.gone = s.link == nil && s.dialer.opts.FailFast
+	s.rouse()
+	return s.outage.err
+}
+
+// goneError returns why there is no link where the server is known to be gone, else nil.
+func (s *session2) goneError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.link != nil || !s.outage.gone {
+		return nil
+	}
 	return s.outage.err
 }
 

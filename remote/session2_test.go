@@ -186,6 +186,76 @@ func TestAnOpenFileBringsTheLinkBack(t *testing.T) {
 	})
 }
 
+// TestCallsFailAtOnceWhileTheServerIsGone, once one has waited in vain; the link comes back by itself.
+func TestCallsFailAtOnceWhileTheServerIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake2()
+		var down atomic.Bool
+		f.shape = func(_ int, nc net.Conn) (net.Conn, error) {
+			if down.Load() {
+				return nil, refused
+			}
+			return nc, nil
+		}
+		c := f.client(t, Options{Timeout: 2 * time.Second, FailFast: true})
+		for range 3 {
+			down.Store(true)
+			f.cut()
+			for _, want := range []time.Duration{2 * time.Second, 0, 0} {
+				start := time.Now()
+				if err := c.MakeDirectory(t.Context(), "/a"); !errors.Is(err, Unreachable) {
+					t.Errorf("error %v, want %v", err, Unreachable)
+				}
+				if took := time.Since(start); took != want {
+					t.Errorf("it took %v, want %v", took, want)
+				}
+			}
+			time.Sleep(time.Hour) // longer than any grace time
+			down.Store(false)
+			time.Sleep(time.Second)
+			start := time.Now()
+			if err := c.Remove(t.Context(), "/a"); err != nil || time.Since(start) > 0 {
+				t.Errorf("after %v: %v", time.Since(start), err)
+			}
+		}
+		if got := f.changed(); got["MKDIR /a "] != 0 || got["REMOVE /a "] != 3 {
+			t.Errorf("applied %v", got)
+		}
+	})
+}
+
+// TestASilentLinkOfAnIdleSessionIsReplaced, though nobody waits for an answer: notices would not come over it.
+func TestASilentLinkOfAnIdleSessionIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake2()
+		var silent atomic.Bool
+		var links atomic.Int64
+		f.shape = func(_ int, nc net.Conn) (net.Conn, error) {
+			if links.Add(1) > 1 {
+				return nc, nil
+			}
+			return &swallower{Conn: nc, silent: &silent}, nil
+		}
+		c := f.client(t, Options{})
+		file, err := c.Create(t.Context(), "/f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if got := links.Load(); got != 1 {
+			t.Errorf("%d links of an idle session, want 1", got)
+		}
+		silent.Store(true)
+		time.Sleep(15 * time.Second)
+		if got := links.Load(); got != 2 {
+			t.Errorf("%d links, want a second one", got)
+		}
+		if _, err := file.ReadAt(make([]byte, 1), 0); err != nil && !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+	})
+}
+
 // TestCallsWithoutALinkFailInTime, with what kept the link from coming back; later ones try
 // again.
 func TestCallsWithoutALinkFailInTime(t *testing.T) {
