@@ -55,6 +55,7 @@ func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.told = versionOf(attr)
+	n.last, n.known = *attr, true
 }
 
 // fillEntry fills out for an entry whose attributes were told at that time.
@@ -94,7 +95,10 @@ func (n *node) openAttr(ctx context.Context, h *handle) (a remote.Attr, open boo
 	if h == nil {
 		return a, false, nil
 	}
-	a, err = h.file.Attr(ctx)
+	err = h.withFile(ctx, func(f *remote.File) (err error) {
+		a, err = f.Attr(ctx)
+		return err
+	})
 	if err != nil && !h.isStaged() && ctx.Err() == nil { // it has been closed meanwhile
 		return a, false, nil
 	}
@@ -120,9 +124,7 @@ func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut
 	defer cancel()
 	h, _ := f.(*handle)
 	a, err := n.attr(ctx, h)
-	if n.IsRoot() {
-		a, err = n.tree.lastRoot(a, err), nil
-	}
+	a, err = n.orLast(a, err)
 	if err == nil {
 		n.fill(&out.Attr, &a)
 		out.SetTimeout(n.tree.cacheTime)
@@ -130,14 +132,28 @@ func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut
 	return n.tree.done("getattr", n.label(), err)
 }
 
-// lastRoot returns the attributes of the root that the server told last.
-func (t *tree) lastRoot(a remote.Attr, err error) remote.Attr {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// orLast returns the attributes that the server told last where it can't be reached; not of a file that is
+// being written: the kernel knows better how large that is. Those of the root will do whatever has failed.
+func (n *node) orLast(a remote.Attr, err error) (remote.Attr, error) {
 	if err == nil {
-		t.rootAttr = a
+		return a, nil
 	}
-	return t.rootAttr
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.IsRoot() || n.known && !n.isWritten() && errnoOf(err) == syscall.EHOSTDOWN {
+		return n.last, nil
+	}
+	return a, err
+}
+
+// isWritten reports whether a handle is open that can write; mu is held.
+func (n *node) isWritten() bool {
+	for h := range n.handles {
+		if h.writable {
+			return true
+		}
+	}
+	return false
 }
 
 // Setattr changes size, permission bits and times. The owner can only become what it is shown to be.
@@ -199,7 +215,11 @@ func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.
 		if c.Mode != nil {
 			h.setPerm(*c.Mode)
 		}
-		a, err := h.file.Set(ctx, c)
+		var a remote.Attr
+		err := h.withFile(ctx, func(f *remote.File) (err error) {
+			a, err = f.Set(ctx, c)
+			return err
+		})
 		return h.shows(a), err
 	}
 	var a remote.Attr
@@ -238,7 +258,7 @@ func (n *node) changing() {
 	n.tree.changes.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.pages = version{}
+	n.pages, n.known = version{}, false
 	for h := range n.handles {
 		h.ahead.void()
 	}

@@ -34,11 +34,19 @@
 //
 // # A server that can't be reached
 //
-// Operations fail with EHOSTDOWN when the server has been silent for the client's
-// timeout, and work again when it is back. Look-ups, opens, reads and writes that have not
-// been sent can be interrupted: half a second after the signal they fail with EINTR. A change
-// that was sent waits for its answer, and so do close and fsync. The root has attributes
-// even then, so that the mount can always be unmounted.
+// An operation fails with EHOSTDOWN when the server has been silent for the client's timeout, and
+// with remote.Options.FailFast all others fail at once then, until it is back. Meanwhile the root, statfs
+// and the names and listings that the server told before go on answering, however old; a listing not
+// where something in the directory was changed through this mount since, attributes not of a file that is
+// being written. So the mount can always be unmounted. Look-ups, opens, reads and writes that have
+// not been sent can be interrupted: half a second after the signal they fail with EINTR. A change that
+// was sent waits for its answer, and so do close and fsync.
+//
+// Open files go on over the next link. Where the server has forgotten the session (it was restarted, or
+// did not hear of the client for longer than its grace time), a file is opened again by its name; if
+// that is another file now, its operations fail with ESTALE. A handle then fails with EIO from its next
+// write, flush or fsync on if a write was not acknowledged or its content was staged, and from its
+// next fsync on if it has written since the last one: the server's machine may have been restarted, too.
 //
 // A panic in an operation is its EIO. When the process of the mount dies, the program of
 // Options.Watcher detaches the mount.

@@ -27,20 +27,27 @@ const (
 type handle struct {
 	// Constant.
 	node              *node
-	file              *remote.File
 	writable, appends bool
-	parent            *node // of a file that was created here, or nil
+	reopening         chan struct{} // has room for one: who opens the file again
+	mode              int           // O_RDONLY, O_WRONLY or O_RDWR, to open it with then
+	parent            *node         // of a file that was created here, or nil
 	name              string
 
 	ahead readAhead
 
 	mu sync.Mutex // held for memory accesses only
+	// current is the file as the server has it open. Guarded by mu.
+	current *remote.File
 	// stage changes to noStage when the content is published. Guarded by mu.
 	stage stage
 	// perm are the permission bits that what an open has emptied will have. Guarded by mu.
 	perm iofs.FileMode
 	// written: something was, or the size changed. Guarded by mu.
 	written bool
+	// changes counts these; synced is what it was at the last fsync. Guarded by mu.
+	changes, synced int64
+	// unsure: the server has ended before it was asked to sync some of them. Guarded by mu.
+	unsure bool
 	// entryUnsynced: the file was created by this handle, and its name not yet put on stable storage.
 	// Guarded by mu.
 	entryUnsynced bool
@@ -59,8 +66,14 @@ var (
 
 // newHandle returns a handle that is to be opened on its node.
 func newHandle(f *remote.File, flags uint32, s stage) *handle {
+	mode := int(flags) & syscall.O_ACCMODE
+	if s != noStage {
+		mode = syscall.O_RDWR
+	}
 	return &handle{
-		file:          f,
+		current:       f,
+		reopening:     make(chan struct{}, 1),
+		mode:          mode,
 		writable:      writes(flags) || s != noStage, // O_RDONLY|O_CREAT has to be published, too
 		appends:       flags&syscall.O_APPEND != 0,
 		stage:         s,
@@ -96,7 +109,12 @@ func (h *handle) close() error {
 	delete(n.tree.open, h)
 	n.tree.mu.Unlock()
 	h.ahead.end()
-	return h.file.Close()
+	f := h.file()
+	err := f.Close()
+	if f.Lost() {
+		return f.Failed() // there is nothing to be closed
+	}
+	return err
 }
 
 // openFlags tells the kernel how to use the handle. Where the server decides what an offset is, no
@@ -162,13 +180,14 @@ func (h *handle) touch() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.written = true
+	h.changes++
 }
 
 // dirty reports whether the server may lack something that was written.
 func (h *handle) dirty() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.stage != noStage || h.failure != 0 || h.file.Unflushed() > 0
+	return h.stage != noStage || h.failure != 0 || h.current.Unflushed() > 0
 }
 
 // Read reads from the server, or what was read ahead.
@@ -178,10 +197,13 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	err := h.node.settle(ctx, h)
 	n := 0
 	if err == nil {
-		n, err = h.ahead.read(ctx, dest, off)
+		err = h.withFile(ctx, func(*remote.File) (err error) {
+			n, err = h.ahead.read(ctx, dest, off)
+			return err
+		})
 	}
 	if err != nil {
-		return nil, h.node.tree.done("read", h.file.Name(), err)
+		return nil, h.node.tree.done("read", h.file().Name(), err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
 }
@@ -200,6 +222,9 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 		}
 		return uint32(n), errnoOf(err)
 	}
+	if errnoOf(err) == syscall.EHOSTDOWN && h.file().Failed() == nil { // it was not sent
+		return 0, h.node.tree.done("write", h.file().Name(), err)
+	}
 	if err != nil {
 		return 0, h.fail("write", err)
 	}
@@ -212,11 +237,20 @@ func (h *handle) write(ctx context.Context, data []byte, off int64) (int, error)
 	}
 	h.touch()
 	h.node.changing()
-	if off == atEnd {
-		_, err := h.file.Append(context.WithoutCancel(ctx), data)
-		return len(data), err
-	}
-	return h.file.WriteAtContext(ctx, data, off)
+	n := 0
+	err := h.withFile(ctx, func(f *remote.File) (err error) {
+		if errno := h.failed(); errno != 0 {
+			return errno
+		}
+		if off == atEnd {
+			n = len(data)
+			_, err = f.Append(context.WithoutCancel(ctx), data)
+			return err
+		}
+		n, err = f.WriteAtContext(ctx, data, off)
+		return err
+	})
+	return n, err
 }
 
 // Flush is called for each close of a descriptor. It can't be interrupted: the program would not call
@@ -234,12 +268,17 @@ func (h *handle) Flush(ctx context.Context) syscall.Errno {
 	}
 	err := h.node.publish(ctx)
 	if err == nil {
-		err = h.file.Flush(ctx)
+		err = h.withFile(ctx, func(f *remote.File) error {
+			if errno := h.failed(); errno != 0 {
+				return errno // what was lost with the file before
+			}
+			return f.Flush(ctx)
+		})
 	}
 	if err != nil {
 		return h.fail("flush", err)
 	}
-	return h.node.tree.done("flush", h.file.Name(), nil)
+	return h.node.tree.done("flush", h.file().Name(), nil)
 }
 
 // sync is fsync: of a file that was created here, its name is put on stable storage, too.
@@ -249,13 +288,25 @@ func (h *handle) sync(ctx context.Context, dataOnly bool) syscall.Errno {
 	}
 	ctx = context.WithoutCancel(ctx)
 	n := h.node
+	changes := h.changed()
 	err := n.settle(ctx, h)
 	if err == nil && h.isStaged() {
 		if err = n.publishWith(ctx, true); err == nil {
 			h.entrySynced()
 		}
 	} else if err == nil {
-		err = h.file.SyncContext(ctx, dataOnly)
+		err = h.withFile(ctx, func(f *remote.File) error {
+			switch errno := h.failed(); {
+			case errno != 0:
+				return errno
+			case h.isUnsure():
+				return errUnsure
+			}
+			return f.SyncContext(ctx, dataOnly)
+		})
+	}
+	if err == nil {
+		h.setSynced(changes)
 	}
 	if err == nil && h.needsEntry() {
 		if err = n.tree.syncEntry(ctx, n); err == nil {
@@ -265,7 +316,7 @@ func (h *handle) sync(ctx context.Context, dataOnly bool) syscall.Errno {
 	if err != nil {
 		return h.fail("fsync", err)
 	}
-	return n.tree.done("fsync", h.file.Name(), nil)
+	return n.tree.done("fsync", h.file().Name(), nil)
 }
 
 // syncEntry puts the names of the directory that n is in on stable storage.
@@ -298,7 +349,7 @@ func (h *handle) entrySynced() {
 func (h *handle) Release(ctx context.Context) syscall.Errno {
 	const op = "release"
 	ctx = context.WithoutCancel(ctx)
-	name := h.file.Name()
+	name := h.file().Name()
 	err := h.giveUp(ctx)
 	if err == nil && h.isStaged() && h.failed() == 0 { // writes of a mapping come after the last flush
 		err = h.node.publish(ctx)
@@ -339,13 +390,19 @@ func (h *handle) Lseek(ctx context.Context, off uint64, whence uint32) (uint64, 
 	switch {
 	case err != nil:
 	case whence == unix.SEEK_DATA:
-		found, err = h.file.SeekData(ctx, int64(off))
+		err = h.withFile(ctx, func(f *remote.File) (err error) {
+			found, err = f.SeekData(ctx, int64(off))
+			return err
+		})
 	case whence == unix.SEEK_HOLE:
-		found, err = h.file.SeekHole(ctx, int64(off))
+		err = h.withFile(ctx, func(f *remote.File) (err error) {
+			found, err = f.SeekHole(ctx, int64(off))
+			return err
+		})
 	default:
 		err = syscall.EINVAL
 	}
-	return uint64(found), h.node.tree.done("seek", h.file.Name(), err)
+	return uint64(found), h.node.tree.done("seek", h.file().Name(), err)
 }
 
 // allocateModes maps the modes of fallocate(2).
@@ -368,9 +425,9 @@ func (h *handle) Allocate(ctx context.Context, off, size uint64, mode uint32) sy
 	if err == nil {
 		h.touch()
 		h.node.changing()
-		err = h.file.Allocate(ctx, int64(off), int64(size), m)
+		err = h.withFile(ctx, func(f *remote.File) error { return f.Allocate(ctx, int64(off), int64(size), m) })
 	}
-	return h.node.tree.done("allocate", h.file.Name(), err)
+	return h.node.tree.done("allocate", h.file().Name(), err)
 }
 
 // copyFrom copies a range of another file on the server.
@@ -384,12 +441,19 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, off, toOff, length 
 	h.touch()
 	h.node.changing()
 	defer h.node.changing()
-	return from.file.CopyTo(ctx, off, h.file, toOff, length)
+	var copied int64
+	err := from.withFile(ctx, func(f *remote.File) error {
+		return h.withFile(ctx, func(to *remote.File) (err error) {
+			copied, err = f.CopyTo(ctx, off, to, toOff, length)
+			return err
+		})
+	})
+	return copied, err
 }
 
 // fail logs a failure that leaves changes unsaved, records the first one and returns that.
 func (h *handle) fail(op string, err error) syscall.Errno {
-	errno := h.node.tree.unsaved(op, h.file.Name(), err)
+	errno := h.node.tree.unsaved(op, h.file().Name(), err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.failure == 0 {

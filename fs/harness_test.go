@@ -48,6 +48,7 @@ type serverRole struct {
 	Jail    string
 	Address string
 	Limit   int64 // of the size of a file
+	Standby bool  // it listens when there is something on standard input
 }
 
 type mountRole struct {
@@ -100,6 +101,12 @@ func (r *serverRole) run() error {
 	if err != nil {
 		return err
 	}
+	if r.Standby {
+		fmt.Println("ready")
+		if n, err := os.Stdin.Read(make([]byte, 1)); n == 0 {
+			return err
+		}
+	}
 	l, err := net.Listen("tcp", r.Address)
 	if err != nil {
 		return err
@@ -114,7 +121,7 @@ func (r *serverRole) run() error {
 func (r *mountRole) run() error {
 	ctx := context.Background()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	o := remote.Options{Address: r.Address, Token: token, Timeout: r.Timeout}
+	o := remote.Options{Address: r.Address, Token: token, Timeout: r.Timeout, FailFast: true}
 	if r.Protocol == 1 {
 		o.ChunkSize, o.Plain, o.Dial = 1<<20, true, dialOlder
 	}
@@ -156,7 +163,7 @@ func (r *mountRole) run() error {
 type child struct {
 	t      *testing.T
 	cmd    *exec.Cmd
-	stdin  io.Closer
+	stdin  io.WriteCloser
 	killed bool          // or failed to start: that it fails is part of the test
 	exited chan struct{} // closed after err is set
 	err    error
@@ -265,6 +272,24 @@ func newLimitedMount(t *testing.T, r mountRole, limit int64) *mounted {
 	m := &mounted{t: t, jail: t.TempDir(), path: t.TempDir()}
 	m.serve(serverRole{Address: "127.0.0.1:0", Limit: limit})
 	r.Address = m.address
+	m.mount(r)
+	return m
+}
+
+// newMountOver is newMount where the daemon connects to the address that via returns for the server's.
+func newMountOver(t *testing.T, r mountRole, via func(server string) string) *mounted {
+	t.Helper()
+	m := &mounted{t: t, jail: t.TempDir(), path: t.TempDir()}
+	m.serve(serverRole{Address: "127.0.0.1:0"})
+	r.Address = via(m.address)
+	m.mount(r)
+	return m
+}
+
+// mount mounts what is served.
+func (m *mounted) mount(r mountRole) {
+	t := m.t
+	t.Helper()
 	if r.Mountpoint == "" {
 		r.Mountpoint = m.path
 	}
@@ -280,7 +305,6 @@ func newLimitedMount(t *testing.T, r mountRole, limit int64) *mounted {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
 }
 
 // second mounts what is served once more, and returns where.
@@ -345,6 +369,22 @@ func (m *mounted) isMounted() bool {
 		m.t.Fatal(err)
 	}
 	return strings.Contains(string(table), " "+m.path+" ")
+}
+
+// standBy starts a server that begins to listen at the address of the present one when the function that
+// is returned is called, which starts no process: that closes the descriptors of this one, and would
+// wait for the server where they are files of the mount.
+func (m *mounted) standBy() (begin func()) {
+	m.t.Helper()
+	c, _, err := start(m.t, role{Serve: &serverRole{Jail: m.jail, Address: m.address, Standby: true}})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return func() {
+		if _, err := c.stdin.Write([]byte{'\n'}); err != nil {
+			m.t.Fatal(err)
+		}
+	}
 }
 
 // needFUSE skips the test where nothing can be mounted, but fails under CI.

@@ -318,6 +318,10 @@ func TestServerThatGoesAndComesBack(t *testing.T) {
 	}
 
 	m.serveAgain()
+	eventually(t, "the link is back", func() bool {
+		_, err := os.Stat(m.in("none"))
+		return errors.Is(err, os.ErrNotExist)
+	})
 	want(t, m.in("old"), "old")
 	wantNone(t, m.at("f"))
 	if err := os.WriteFile(m.in("f"), []byte("again"), 0o666); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -46,6 +47,13 @@ type node struct {
 	created map[string]*node
 	// listing is what a directory held when it was read last, or nil. Guarded by mu.
 	listing *listing
+	// last are the attributes that the server told last, if known: they are shown while it can't be
+	// reached. Guarded by mu.
+	last  remote.Attr
+	known bool
+
+	// entries counts the changes of the entries of a directory through this mount.
+	entries atomic.Int64
 }
 
 var (
@@ -172,7 +180,7 @@ func (n *node) opened() []*handle {
 func (n *node) settle(ctx context.Context, h *handle) error {
 	for _, other := range n.opened() {
 		if other != h && other.writable {
-			other.file.Flush(ctx)
+			other.file().Flush(ctx)
 		}
 	}
 	return ctx.Err()

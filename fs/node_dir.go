@@ -24,6 +24,9 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 		return nil, syscall.ENAMETOOLONG
 	}
 	child, a, told, err := n.lookUp(ctx, name)
+	if errnoOf(err) == syscall.EHOSTDOWN {
+		child, a, err = n.lastEntry(ctx, name, err)
+	}
 	if err != nil {
 		return nil, n.tree.done(op, n.nameOf(name), err)
 	}
@@ -52,6 +55,21 @@ func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.A
 		}
 	}
 	return child, a, told, err
+}
+
+// lastEntry returns what a name was when the server was asked last, as long as it can't be reached, which
+// gone tells.
+func (n *node) lastEntry(ctx context.Context, name string, gone error) (*node, remote.Attr, error) {
+	if child := n.child(name); child != nil {
+		a, err := child.orLast(remote.Attr{}, gone)
+		return child, a, err
+	}
+	if l := n.lastListing(); l != nil {
+		if a, listed := l.byName[name]; listed {
+			return n.tree.node(ctx, n, &a), a, nil
+		}
+	}
+	return nil, remote.Attr{}, gone
 }
 
 // lstat asks the server for a name in the directory n.
@@ -148,8 +166,8 @@ func (n *node) Link(ctx context.Context, target gofs.InodeEmbedder, name string,
 // make makes something under a name. Once it was asked of the server the answer is waited for.
 func (n *node) make(ctx context.Context, op, name string, out *fuse.EntryOut, ask func(ctx context.Context, p string) (remote.Attr, error)) (*gofs.Inode, syscall.Errno) {
 	ctx = context.WithoutCancel(ctx)
-	n.tree.changes.Add(1)
-	defer n.tree.changes.Add(1)
+	n.entriesChange()
+	defer n.entriesChange()
 	var a remote.Attr
 	err := n.atName(name, func(p string) (err error) {
 		a, err = ask(ctx, p)
@@ -201,8 +219,8 @@ func (n *node) remove(ctx context.Context, name string, ask func(ctx context.Con
 	if c := n.child(name); c != nil {
 		defer c.changing()
 	}
-	n.tree.changes.Add(1)
-	defer n.tree.changes.Add(1)
+	n.entriesChange()
+	defer n.entriesChange()
 	return n.atName(name, func(p string) error { return ask(ctx, p) })
 }
 
@@ -233,8 +251,10 @@ func (n *node) rename(ctx context.Context, name string, to *node, newName string
 		}
 		defer c.changing()
 	}
-	n.tree.changes.Add(1)
-	defer n.tree.changes.Add(1)
+	for _, dir := range []*node{n, to} {
+		dir.entriesChange()
+		defer dir.entriesChange()
+	}
 	return n.atName(name, func(old string) error {
 		return to.atName(newName, func(p string) error { return n.tree.jail.Rename(ctx, old, p, mode) })
 	})

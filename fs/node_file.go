@@ -20,8 +20,8 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	const op = "create"
-	n.tree.changes.Add(1)
-	defer n.tree.changes.Add(1)
+	n.entriesChange()
+	defer n.entriesChange()
 	var h *handle
 	err := n.atName(name, func(p string) (err error) {
 		h, err = n.create(ctx, p, flags, iofs.FileMode(mode).Perm())
@@ -30,7 +30,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if err != nil {
 		return nil, nil, 0, n.tree.done(op, n.nameOf(name), err)
 	}
-	a := h.file.Opened()
+	a := h.file().Opened()
 	child := n.tree.node(ctx, n, &a)
 	if h.isStaged() {
 		h.parent, h.name = n, name
@@ -38,7 +38,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	}
 	h.open(child)
 	child.fillEntry(out, &a, time.Now())
-	return child.EmbeddedInode(), h, h.openFlags(), n.tree.done(op, h.file.Name(), nil)
+	return child.EmbeddedInode(), h, h.openFlags(), n.tree.done(op, h.file().Name(), nil)
 }
 
 // create opens a new file, or an existing one where O_EXCL is not set.
@@ -96,13 +96,13 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 		h.close()
 		return nil, 0, n.tree.done("open", n.label(), err)
 	}
-	return h, h.openFlags() | n.keep(h), n.tree.done("open", h.file.Name(), nil)
+	return h, h.openFlags() | n.keep(h), n.tree.done("open", h.file().Name(), nil)
 }
 
 // revise makes the kernel ask for the attributes of the file where they are others than it was told: it
 // reads no further than the size that it knows.
 func (n *node) revise(h *handle) error {
-	a := h.file.Opened()
+	a := h.file().Opened()
 	n.mu.Lock()
 	told := n.told == versionOf(&a)
 	n.mu.Unlock()
@@ -162,7 +162,7 @@ func (n *node) openEmpty(ctx context.Context, flags uint32) (*handle, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := h.file.Truncate(0); err != nil {
+		if err := h.file().Truncate(0); err != nil {
 			h.close()
 			return nil, err
 		}
@@ -196,7 +196,7 @@ func (n *node) keep(h *handle) uint32 {
 	if h.isStaged() || h.writable {
 		return 0
 	}
-	a := h.file.Opened()
+	a := h.file().Opened()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if v := versionOf(&a); n.pages != v {
@@ -223,7 +223,11 @@ func (n *node) publishWith(ctx context.Context, sync bool) error {
 		return nil
 	}
 	n.changing()
-	a, err := h.file.Commit(ctx, h.commitOptions(sync))
+	var a remote.Attr
+	err := h.withFile(ctx, func(f *remote.File) (err error) {
+		a, err = f.Commit(ctx, h.commitOptions(sync))
+		return err
+	})
 	if err != nil {
 		return err
 	}

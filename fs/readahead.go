@@ -85,7 +85,7 @@ func (r *readAhead) read(ctx context.Context, dest []byte, off int64) (int, erro
 	for n < len(dest) {
 		p := r.find(off+int64(n), off+int64(len(dest)))
 		if p == nil {
-			got, err := r.handle.file.ReadAtContext(ctx, dest[n:], off+int64(n))
+			got, err := r.handle.file().ReadAtContext(ctx, dest[n:], off+int64(n))
 			if err == io.EOF {
 				err = nil
 			}
@@ -148,7 +148,7 @@ func (r *readAhead) observe(off, end int64) {
 		r.drop(passed)
 	}
 	if r.first && off == 0 {
-		r.ask(0, firstPiece, func(p []byte, _ int64) (int, error) { return io.ReadFull(r.handle.file, p) })
+		r.ask(0, firstPiece, func(p []byte, _ int64) (int, error) { return io.ReadFull(r.handle.file(), p) })
 	}
 	r.first = false
 	next := end
@@ -168,7 +168,7 @@ func (r *readAhead) isPast(p *piece) bool {
 }
 
 func (r *readAhead) readAt(p []byte, off int64) (int, error) {
-	return r.handle.file.ReadAtContext(r.life, p, off)
+	return r.handle.file().ReadAtContext(r.life, p, off)
 }
 
 // ask asks for a piece, if the budget allows; mu is held.

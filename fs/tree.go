@@ -22,6 +22,7 @@ type tree struct {
 	shown
 	jail      *remote.Client
 	dir       string        // of the jail, that is mounted
+	device    uint64        // of the root
 	cacheTime time.Duration // how long what the server told is kept
 	ahead     budget        // of all handles
 
@@ -39,10 +40,13 @@ type tree struct {
 	forgotten []*node
 	// open are the handles that can write. Guarded by mu.
 	open map[*handle]struct{}
-	// rootAttr and space are what the server told last: they are shown while it can't be
+	// listings are those that directories have, or had, the oldest first, with listed entries.
+	// Guarded by mu.
+	listings []*listing
+	listed   int
+	// space is what the server told last: it is shown while it can't be
 	// reached. Guarded by mu.
-	rootAttr remote.Attr
-	space    remote.Space
+	space remote.Space
 }
 
 // identity is what the server knows a file by, as long as it exists.
@@ -75,9 +79,11 @@ func newRoot(ctx context.Context, jail *remote.Client, dir string, s shown, o *O
 		nodes:     make(map[identity]*node),
 		numbers:   make(map[uint64]*node),
 		open:      make(map[*handle]struct{}),
-		rootAttr:  e.Attr,
+		device:    e.Device,
 	}
-	return t.newNode(&e.Attr), nil
+	root := t.newNode(&e.Attr)
+	root.last = e.Attr
+	return root, nil
 }
 
 func (t *tree) newNode(a *remote.Attr) *node {
@@ -125,7 +131,7 @@ func (t *tree) number(a *remote.Attr) uint64 {
 func (t *tree) stableAttr(a *remote.Attr) gofs.StableAttr {
 	const odd = 0x9e3779b97f4a7c15 // spreads device numbers over all bits
 	ino := a.Inode ^ a.Device*odd
-	if a.Device == t.rootAttr.Device {
+	if a.Device == t.device {
 		ino = a.Inode
 	}
 	return gofs.StableAttr{Mode: typeOf(a.Mode), Ino: freeNumber(ino), Gen: uint64(a.Born.UnixNano())}
@@ -220,7 +226,7 @@ func (n *node) dirty() []string {
 	var paths []string
 	for _, h := range n.tree.writable() {
 		if h.dirty() {
-			paths = append(paths, h.file.Name())
+			paths = append(paths, h.file().Name())
 		}
 	}
 	slices.Sort(paths)

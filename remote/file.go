@@ -171,7 +171,11 @@ func (f *File) Opened() Attr { return f.opened }
 
 // Lost reports whether the session in which the file was opened has ended: the server does not know
 // the File any longer.
-func (f *File) Lost() bool { return !f.session.alive() }
+func (f *File) Lost() bool {
+	f.session.mu.Lock()
+	defer f.session.mu.Unlock()
+	return f.session.err != nil
+}
 
 // Name returns the path that the file was opened with.
 func (f *File) Name() string { return f.path }

@@ -89,6 +89,7 @@ func (c *mountCommand) check(o fs.Options) (remote.Options, error) {
 	if err != nil {
 		return remote.Options{}, err
 	}
+	dial.FailFast = true
 	if err := checkMountpoint(c.Paths[1], o); err != nil {
 		return remote.Options{}, err
 	}
