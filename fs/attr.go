@@ -54,7 +54,12 @@ func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
 	a.SetTimes(&attr.Modified, &attr.Modified, &attr.Changed)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.told = versionOf(attr)
+	if v := versionOf(attr); n.told != v {
+		n.told = v
+		for h := range n.handles { // the kernel drops its pages, and is not to get them from here again
+			h.ahead.void()
+		}
+	}
 	n.last, n.known = *attr, true
 }
 

@@ -9,7 +9,6 @@ import (
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
 
 	"github.com/remofile/remofile/remote"
 )
@@ -81,21 +80,26 @@ func newHandle(f *remote.File, flags uint32, s stage) *handle {
 	}
 }
 
-// open enters the handle into its node.
-func (h *handle) open(n *node) {
+// open enters the handle into its node. With alone it fails where there is another handle, or another
+// open is under way.
+func (h *handle) open(n *node, alone bool) bool {
 	h.node = n
 	h.ahead.init(h)
 	n.mu.Lock()
-	n.handles[h] = struct{}{}
-	if h.stage != noStage {
+	entered := !alone || len(n.handles) == 0 && n.opening == 1
+	if entered {
+		n.handles[h] = struct{}{}
+	}
+	if entered && h.stage != noStage {
 		n.staged = h
 	}
 	n.mu.Unlock()
-	if h.writable {
+	if entered && h.writable {
 		n.tree.mu.Lock()
 		n.tree.open[h] = struct{}{}
 		n.tree.mu.Unlock()
 	}
+	return entered
 }
 
 // close takes the handle out of its node and closes its file.
@@ -194,11 +198,12 @@ func (h *handle) dirty() bool {
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	ctx, cancel := patient(ctx)
 	defer cancel()
+	mark := h.ahead.mark()
 	err := h.node.settle(ctx, h)
 	n := 0
 	if err == nil {
 		err = h.withFile(ctx, func(*remote.File) (err error) {
-			n, err = h.ahead.read(ctx, dest, off)
+			n, err = h.ahead.read(ctx, dest, off, mark)
 			return err
 		})
 	}
@@ -237,6 +242,7 @@ func (h *handle) write(ctx context.Context, data []byte, off int64) (int, error)
 	}
 	h.touch()
 	h.node.changing()
+	defer h.node.changing()
 	n := 0
 	err := h.withFile(ctx, func(f *remote.File) (err error) {
 		if errno := h.failed(); errno != 0 {
@@ -281,69 +287,6 @@ func (h *handle) Flush(ctx context.Context) syscall.Errno {
 	return h.node.tree.done("flush", h.file().Name(), nil)
 }
 
-// sync is fsync: of a file that was created here, its name is put on stable storage, too.
-func (h *handle) sync(ctx context.Context, dataOnly bool) syscall.Errno {
-	if errno := h.failed(); errno != 0 {
-		return errno
-	}
-	ctx = context.WithoutCancel(ctx)
-	n := h.node
-	changes := h.changed()
-	err := n.settle(ctx, h)
-	if err == nil && h.isStaged() {
-		if err = n.publishWith(ctx, true); err == nil {
-			h.entrySynced()
-		}
-	} else if err == nil {
-		err = h.withFile(ctx, func(f *remote.File) error {
-			switch errno := h.failed(); {
-			case errno != 0:
-				return errno
-			case h.isUnsure():
-				return errUnsure
-			}
-			return f.SyncContext(ctx, dataOnly)
-		})
-	}
-	if err == nil {
-		h.setSynced(changes)
-	}
-	if err == nil && h.needsEntry() {
-		if err = n.tree.syncEntry(ctx, n); err == nil {
-			h.entrySynced()
-		}
-	}
-	if err != nil {
-		return h.fail("fsync", err)
-	}
-	return n.tree.done("fsync", h.file().Name(), nil)
-}
-
-// syncEntry puts the names of the directory that n is in on stable storage.
-func (t *tree) syncEntry(ctx context.Context, n *node) error {
-	_, above := n.Parent()
-	if above == nil {
-		return nil // it has lost its name
-	}
-	err := above.Operations().(*node).at(func(p string) error { return t.jail.Sync(ctx, p) })
-	if errors.Is(err, remote.NotFound) || errors.Is(err, errNoName) {
-		return nil // with its directory
-	}
-	return err
-}
-
-func (h *handle) needsEntry() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.entryUnsynced
-}
-
-func (h *handle) entrySynced() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.entryUnsynced = false
-}
-
 // Release is called when the last descriptor and mapping of the handle is gone. Nobody hears its
 // result.
 func (h *handle) Release(ctx context.Context) syscall.Errno {
@@ -379,76 +322,6 @@ func (h *handle) giveUp(ctx context.Context) error {
 		_, err := n.tree.jail.Set(ctx, p, remote.Changes{Size: &none})
 		return err
 	})
-}
-
-// Lseek finds data and holes; the other kinds are the kernel's.
-func (h *handle) Lseek(ctx context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
-	ctx, cancel := patient(ctx)
-	defer cancel()
-	err := h.node.settle(ctx, h)
-	var found int64
-	switch {
-	case err != nil:
-	case whence == unix.SEEK_DATA:
-		err = h.withFile(ctx, func(f *remote.File) (err error) {
-			found, err = f.SeekData(ctx, int64(off))
-			return err
-		})
-	case whence == unix.SEEK_HOLE:
-		err = h.withFile(ctx, func(f *remote.File) (err error) {
-			found, err = f.SeekHole(ctx, int64(off))
-			return err
-		})
-	default:
-		err = syscall.EINVAL
-	}
-	return uint64(found), h.node.tree.done("seek", h.file().Name(), err)
-}
-
-// allocateModes maps the modes of fallocate(2).
-var allocateModes = map[uint32]remote.AllocateMode{
-	0:                        remote.AllocateStorage,
-	unix.FALLOC_FL_KEEP_SIZE: remote.AllocateKeepSize,
-	unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE: remote.AllocatePunch,
-	unix.FALLOC_FL_ZERO_RANGE:                            remote.AllocateZero,
-	unix.FALLOC_FL_ZERO_RANGE | unix.FALLOC_FL_KEEP_SIZE: remote.AllocateZeroKeepSize,
-}
-
-// Allocate changes what storage a range of the file has.
-func (h *handle) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
-	m, known := allocateModes[mode]
-	if !known {
-		return syscall.EOPNOTSUPP
-	}
-	ctx = context.WithoutCancel(ctx)
-	err := h.node.settle(ctx, h)
-	if err == nil {
-		h.touch()
-		h.node.changing()
-		err = h.withFile(ctx, func(f *remote.File) error { return f.Allocate(ctx, int64(off), int64(size), m) })
-	}
-	return h.node.tree.done("allocate", h.file().Name(), err)
-}
-
-// copyFrom copies a range of another file on the server.
-func (h *handle) copyFrom(ctx context.Context, from *handle, off, toOff, length int64) (int64, error) {
-	ctx = context.WithoutCancel(ctx)
-	for _, of := range []*handle{from, h} {
-		if err := of.node.settle(ctx, nil); err != nil {
-			return 0, err
-		}
-	}
-	h.touch()
-	h.node.changing()
-	defer h.node.changing()
-	var copied int64
-	err := from.withFile(ctx, func(f *remote.File) error {
-		return h.withFile(ctx, func(to *remote.File) (err error) {
-			copied, err = f.CopyTo(ctx, off, to, toOff, length)
-			return err
-		})
-	})
-	return copied, err
 }
 
 // fail logs a failure that leaves changes unsaved, records the first one and returns that.

@@ -36,6 +36,8 @@ type node struct {
 	id identity
 	// handles are the open ones. Guarded by mu.
 	handles map[*handle]struct{}
+	// opening is how many opens are under way. Guarded by mu.
+	opening int
 	// staged is the handle whose content waits to be published, or nil. Guarded by mu.
 	staged *handle
 	// pages is the version of the file that the kernel's pages hold; zero is an unknown one.

@@ -36,7 +36,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		h.parent, h.name = n, name
 		n.addCreated(name, child)
 	}
-	h.open(child)
+	h.open(child, false)
 	child.fillEntry(out, &a, time.Now())
 	return child.EmbeddedInode(), h, h.openFlags(), n.tree.done(op, h.file().Name(), nil)
 }
@@ -117,6 +117,8 @@ func (n *node) revise(h *handle) error {
 }
 
 func (n *node) openFile(ctx context.Context, flags uint32) (*handle, error) {
+	n.countOpening(1)
+	defer n.countOpening(-1)
 	if err := n.publish(ctx); err != nil {
 		return nil, err
 	}
@@ -124,6 +126,12 @@ func (n *node) openFile(ctx context.Context, flags uint32) (*handle, error) {
 		return n.openEmpty(ctx, flags)
 	}
 	return n.openWith(ctx, flags)
+}
+
+func (n *node) countOpening(more int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.opening += more
 }
 
 // openWith opens the file by its name.
@@ -141,7 +149,7 @@ func (n *node) openWith(ctx context.Context, flags uint32) (*handle, error) {
 		return nil, errNoName
 	}
 	h := newHandle(f, flags, noStage)
-	h.open(n)
+	h.open(n, false)
 	return h, nil
 }
 
@@ -150,26 +158,35 @@ func (n *node) openWith(ctx context.Context, flags uint32) (*handle, error) {
 func (n *node) openEmpty(ctx context.Context, flags uint32) (*handle, error) {
 	n.changing()
 	defer n.changing()
+	if flags&syscall.O_ACCMODE == syscall.O_RDONLY { // O_TRUNC needs more
+		flags |= syscall.O_RDWR
+	}
 	a, alone, err := n.alone(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if flags&syscall.O_ACCMODE == syscall.O_RDONLY { // O_TRUNC needs more
-		flags |= syscall.O_RDWR
-	}
-	if !alone || flags&syscall.O_APPEND != 0 {
-		h, err := n.openWith(ctx, flags)
-		if err != nil {
-			return nil, err
+	if alone && flags&syscall.O_APPEND == 0 {
+		h, err := n.stageEmpty(ctx, flags, a.Mode.Perm())
+		if h != nil || err != nil {
+			return h, err
 		}
-		if err := h.file().Truncate(0); err != nil {
-			h.close()
-			return nil, err
-		}
-		return h, nil
 	}
+	h, err := n.openWith(ctx, flags)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.file().Truncate(0); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// stageEmpty opens a new content for the file. Where another open has begun meanwhile, of the old content,
+// there is no handle.
+func (n *node) stageEmpty(ctx context.Context, flags uint32, perm iofs.FileMode) (*handle, error) {
 	var f *remote.File
-	err = n.at(func(p string) (err error) {
+	err := n.at(func(p string) (err error) {
 		f, err = n.tree.jail.Stage(ctx, p, 0o666, remote.StageOptions{Replace: true, Shared: true, NoFollow: true})
 		return err
 	})
@@ -177,8 +194,10 @@ func (n *node) openEmpty(ctx context.Context, flags uint32) (*handle, error) {
 		return nil, err
 	}
 	h := newHandle(f, flags, emptiedStage)
-	h.perm = a.Mode.Perm()
-	h.open(n)
+	h.perm = perm
+	if !h.open(n, true) {
+		return nil, f.Close()
+	}
 	return h, nil
 }
 

@@ -33,7 +33,10 @@ type readAhead struct {
 	cancel context.CancelFunc
 	asking sync.WaitGroup // the goroutines that wait for pieces
 
+	opened time.Time // constant
+
 	mu     sync.Mutex // guards what follows
+	voids  int        // how often the file has changed
 	next   int64      // where the last read ended
 	window int64      // bytes to be asked for ahead; 0 as long as reads are not in sequence
 	pieces []*piece   // in order, one behind the other
@@ -52,6 +55,7 @@ type piece struct {
 
 func (r *readAhead) init(h *handle) {
 	r.handle = h
+	r.opened = time.Now()
 	r.first = true
 	r.life, r.cancel = context.WithCancel(context.Background())
 }
@@ -69,6 +73,15 @@ func (r *readAhead) void() {
 	defer r.mu.Unlock()
 	r.drop(len(r.pieces))
 	r.window, r.first = 0, false
+	r.voids++
+}
+
+// mark returns what a read is to begin with, before it waits for the writes under way: what it then asks
+// for ahead is kept unless a write has begun since.
+func (r *readAhead) mark() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.voids
 }
 
 // drop drops the first n pieces; mu is held.
@@ -80,10 +93,10 @@ func (r *readAhead) drop(n int) {
 }
 
 // read reads into dest; fewer bytes than it holds come at the end of the file only.
-func (r *readAhead) read(ctx context.Context, dest []byte, off int64) (int, error) {
+func (r *readAhead) read(ctx context.Context, dest []byte, off int64, mark int) (int, error) {
 	n := 0
 	for n < len(dest) {
-		p := r.find(off+int64(n), off+int64(len(dest)))
+		p := r.find(off+int64(n), off+int64(len(dest)), mark)
 		if p == nil {
 			got, err := r.handle.file().ReadAtContext(ctx, dest[n:], off+int64(n))
 			if err == io.EOF {
@@ -117,9 +130,12 @@ func (r *readAhead) read(ctx context.Context, dest []byte, off int64) (int, erro
 
 // find returns the piece that holds the byte at off, or nil, and sees to it that what comes next is
 // asked for; the read goes on to end.
-func (r *readAhead) find(off, end int64) *piece {
+func (r *readAhead) find(off, end int64, mark int) *piece {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if mark != r.voids {
+		return nil
+	}
 	r.observe(off, end)
 	for _, p := range r.pieces {
 		if off >= p.off && off < p.off+p.size {
@@ -147,7 +163,7 @@ func (r *readAhead) observe(off, end int64) {
 		r.window = min(2*r.window, mostAhead)
 		r.drop(passed)
 	}
-	if r.first && off == 0 {
+	if r.first && off == 0 && !r.isOld(r.opened) {
 		r.ask(0, firstPiece, func(p []byte, _ int64) (int, error) { return io.ReadFull(r.handle.file(), p) })
 	}
 	r.first = false
@@ -163,8 +179,13 @@ func (r *readAhead) observe(off, end int64) {
 
 // isPast reports whether nobody will need a piece any longer, or it is too old.
 func (r *readAhead) isPast(p *piece) bool {
+	return p.off+p.size+reordered <= r.next || r.isOld(p.asked)
+}
+
+// isOld reports whether what was asked for then is too old.
+func (r *readAhead) isOld(asked time.Time) bool {
 	const least = time.Second // a slow link needs some time
-	return p.off+p.size+reordered <= r.next || time.Since(p.asked) > max(r.handle.node.tree.cacheTime, least)
+	return time.Since(asked) > max(r.handle.node.tree.cacheTime, least)
 }
 
 func (r *readAhead) readAt(p []byte, off int64) (int, error) {
