@@ -45,7 +45,7 @@ func typeOf(m iofs.FileMode) uint32 {
 // fill fills a with attributes of the server. The owner is who mounted.
 func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
 	t := n.tree
-	a.Mode = typeOf(attr.Mode) | uint32(attr.Mode.Perm())
+	a.Mode = typeOf(attr.Mode) | uint32(attr.Mode.Perm())&^t.hidden
 	a.Size = uint64(attr.Size)
 	a.Blocks = (a.Size + 511) / 512
 	a.Blksize = blockSize

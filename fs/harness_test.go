@@ -137,7 +137,7 @@ func (r *mountRole) run() error {
 		Logger:    log,
 	}
 	if r.Watched {
-		mo.Watcher = []string{os.Args[0], watchArgument}
+		mo.Watcher = exec.Command(os.Args[0], watchArgument)
 	}
 	m, err := fs.Mount(ctx, client, r.Directory, r.Mountpoint, mo)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path"
 	"strconv"
 	"strings"
@@ -26,7 +27,14 @@ type Options struct {
 	FsName string
 	// ReadOnly refuses every change with EROFS.
 	ReadOnly bool
-	// AllowOther lets other users in. Who is not root needs the line
+	// NoExec lets nothing be executed.
+	NoExec bool
+	// UID and GID are shown as the owner of all files. nil is who mounts.
+	UID, GID *uint32
+	// Umask are permission bits that no file is shown to have. On a Remofile 1 server, which
+	// has none, nil is the umask of this process.
+	Umask *uint32
+	// AllowOther lets other users in, as far as the permission bits do. Who is not root needs the line
 	// user_allow_other in /etc/fuse.conf for it.
 	AllowOther bool
 	// TempDir is the directory for the copies of open files, which are as
@@ -35,10 +43,10 @@ type Options struct {
 	// CacheTime is how long the listing of a directory is kept. 0 is 1 s;
 	// negative: not at all.
 	CacheTime time.Duration
-	// Watcher is the command line of a program that calls Watch, which detaches the mount when
-	// this process dies; it ends with the mount. Nothing else may read its standard input. nil:
-	// a mount whose process has died stays until it is unmounted, or another is mounted there.
-	Watcher []string
+	// Watcher is a program that calls Watch with its standard input, which detaches the mount
+	// when this process dies. Mount starts it, and it ends with the mount. nil: a mount whose
+	// process has died stays until it is unmounted, or another is mounted there.
+	Watcher *exec.Cmd
 	// Logger gets a line for each operation (debug), for failures that are
 	// the server's or the link's (warn) and for lost changes (error). nil
 	// discards them.
@@ -126,6 +134,15 @@ func mount(ctx context.Context, dir, mountpoint string, o Options, makeRoot func
 func (o *Options) shown() (shown, error) {
 	umask, err := processUmask()
 	s := shown{uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), umask: umask, log: o.Logger}
+	if o.UID != nil {
+		s.uid = *o.UID
+	}
+	if o.GID != nil {
+		s.gid = *o.GID
+	}
+	if o.Umask != nil {
+		s.umask, s.hidden = *o.Umask, *o.Umask
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -179,6 +196,9 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 	if o.ReadOnly {
 		mo.Options = append(mo.Options, "ro")
 	}
+	if o.NoExec {
+		mo.Options = append(mo.Options, "noexec")
+	}
 	return &gofs.Options{
 		MountOptions:      mo,
 		Logger:            mo.Logger,
@@ -188,8 +208,8 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 }
 
 // serve mounts and answers the kernel until the mount is gone; then, or when it
-// fails, it ends the root and the watcher, whose program watch is. A failure leaves no mount.
-func serve(r root, mountpoint string, o *gofs.Options, watch []string, log *slog.Logger) (*MountPoint, error) {
+// fails, it ends the root and the watcher, which is watch. A failure leaves no mount.
+func serve(r root, mountpoint string, o *gofs.Options, watch *exec.Cmd, log *slog.Logger) (*MountPoint, error) {
 	w, err := startWatcher(watch)
 	if err != nil {
 		r.end()

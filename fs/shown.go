@@ -9,7 +9,8 @@ import (
 // it logs.
 type shown struct {
 	uid, gid uint32
-	umask    uint32 // of the process that mounted
+	umask    uint32 // of a Remofile 1 server's files, which have no permission bits
+	hidden   uint32 // the permission bits that no file has
 	log      *slog.Logger
 }
 

@@ -17,13 +17,12 @@ type watcher struct {
 	pipe io.WriteCloser
 }
 
-// startWatcher starts the program args, which is to call Watch; nil where there is none. It has to be
-// done before the mount: the descriptor of the kernel's device is inherited.
-func startWatcher(args []string) (*watcher, error) {
-	if len(args) == 0 {
+// startWatcher starts the program, nil where there is none. It has to be done before the mount: the
+// descriptor of the kernel's device is inherited.
+func startWatcher(cmd *exec.Cmd) (*watcher, error) {
+	if cmd == nil {
 		return nil, nil
 	}
-	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a signal to our group is not for it
 	pipe, err := cmd.StdinPipe()

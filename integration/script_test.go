@@ -70,7 +70,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition decides [fuse] and [ipv6]. With CI=true, there must be FUSE.
+// condition decides [fuse], [ipv6] and [root]. With CI=true, there must be FUSE.
 func condition(name string) (bool, error) {
 	switch name {
 	case "fuse":
@@ -79,6 +79,8 @@ func condition(name string) (bool, error) {
 			return true, err
 		}
 		return err == nil, nil
+	case "root":
+		return os.Geteuid() == 0, nil
 	case "ipv6":
 		l, err := net.Listen("tcp", "[::1]:0")
 		if err != nil {

@@ -30,17 +30,16 @@ type daemonFlag struct {
 // detach runs the command again in the background. It returns when that runs, or
 // with its exit status.
 func detach(ctx context.Context, command *kong.Context) error {
-	executable, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	ready, stdout, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer ready.Close()
 	args, env := again(command)
-	child := exec.Command(executable, slices.Insert(args, 1, "--detached")...)
+	child, err := self(slices.Insert(args, 1, "--detached")...)
+	if err != nil {
+		return errors.Join(err, stdout.Close())
+	}
 	child.Env = append(os.Environ(), env...)
 	child.Dir = "/"
 	child.Stdout, child.Stderr = stdout, os.Stderr
@@ -61,6 +60,17 @@ func detach(ctx context.Context, command *kong.Context) error {
 		return err
 	}
 	return outcome(ctx, child.ProcessState)
+}
+
+// self returns the command that runs this program, whatever its name is, as rmf.
+func self(args ...string) (*exec.Cmd, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(executable, args...)
+	cmd.Args[0] = "rmf"
+	return cmd, nil
 }
 
 // awaitReady waits for the byte that tells that the child runs; what the child

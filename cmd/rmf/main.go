@@ -23,7 +23,11 @@ func main() {
 	// The first signal ends the command in good order, a second one at once.
 	context.AfterFunc(ctx, stop)
 	dropEmptyVariables()
-	os.Exit(run(ctx, os.Args[1:], newOutput(os.Stdout, os.Stderr)))
+	out := newOutput(os.Stdout, os.Stderr)
+	if isHelper(os.Args[0]) {
+		os.Exit(runHelper(ctx, os.Args[1:], out))
+	}
+	os.Exit(run(ctx, os.Args[1:], out))
 }
 
 // cli is the grammar of the command line.

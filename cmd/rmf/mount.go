@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -22,7 +20,7 @@ const busyTime = 5 * time.Second
 
 type mountCommand struct {
 	Foreground bool     `short:"f" help:"Stay in the foreground."`
-	Options    []string `short:"o" placeholder:"OPTION" help:"Options, separated by commas: ro (read-only), allow_other (other users may use the mount)."`
+	Options    []string `short:"o" placeholder:"OPTION" help:"Options, separated by commas: see above."`
 	Serve      string   `placeholder:"JAIL" help:"Mount the local directory JAIL through a server of its own, in the foreground. Needs no environment; makes JAIL and MOUNTPOINT if they are missing."`
 	Paths      []string `arg:"" name:"path" help:"[DIRECTORY] MOUNTPOINT: the remote directory (/) and the local one to mount it on."`
 	connection
@@ -34,17 +32,29 @@ func (*mountCommand) Help() string {
 with "rmf umount", or when its process is sent SIGTERM. The log of one in the background goes where standard error goes if
 that is a file, else nowhere.
 
+Options of -o: ro (nothing can be changed), noexec, allow_other (other users may use
+the mount, as far as the permission bits let them), uid=N and gid=N (the owner that
+all files show), umask=OCTAL (bits that no file shows), timeout=SECONDS (as -t, which
+takes milliseconds), cache=SECONDS (how long names and attributes are kept: 1),
+credentials=FILE (lines token=..., public_key=..., plain), and those that only mean
+something to mount(8).
+
 Examples:
 
 	rmf mount /music ~/music
+	rmf mount -o ro,cache=10 ~/music
 	rmf mount --serve ./jail ./mnt`
 }
 
 func (c *mountCommand) Run(ctx context.Context, out *output, command *kong.Context) error {
-	o, err := mountOptions(c.Options)
+	parsed, err := parseMountOptions(c.Options)
+	if err == nil {
+		err = parsed.apply(c, out)
+	}
 	if err != nil {
 		return err
 	}
+	o := parsed.mount
 	o.Logger = newLogger(out.stderr, slog.LevelWarn, false)
 	if c.Serve != "" {
 		if len(c.Paths) != 1 {
@@ -96,26 +106,6 @@ func (c *mountCommand) check(o fs.Options) (remote.Options, error) {
 	return dial, makeAbsolute(&c.Paths[1])
 }
 
-// mountOptions reads the options of -o. Those that only tell mount(8) when and by
-// whom to be called mean nothing here.
-func mountOptions(options []string) (fs.Options, error) {
-	var o fs.Options
-	for _, option := range options {
-		switch option {
-		case "ro":
-			o.ReadOnly = true
-		case "rw":
-			o.ReadOnly = false
-		case "allow_other":
-			o.AllowOther = true
-		case "", "defaults", "auto", "noauto", "nofail", "user", "_netdev":
-		default:
-			return o, usage(fmt.Sprintf("-o %s: unknown option", option), "ro and allow_other are known")
-		}
-	}
-	return o, nil
-}
-
 // checkMountpoint refuses what can't be mounted on. What is no directory is wrong
 // usage.
 func checkMountpoint(p string, o fs.Options) error {
@@ -160,11 +150,9 @@ func (m *mounting) run(ctx context.Context, ready func() error) error {
 		return err
 	}
 	defer client.Close()
-	executable, err := os.Executable()
-	if err != nil {
+	if m.options.Watcher, err = self(watchName); err != nil {
 		return err
 	}
-	m.options.Watcher = []string{executable, watchName}
 	mounted, err := fs.Mount(ctx, client, m.directory, m.mountpoint, m.options)
 	if err != nil {
 		return err
