@@ -39,6 +39,7 @@ const processGrace = time.Second
 // ends, writes its address to standard output, and answers each line of the input with
 // its usage. Standard error gets what a server should never have to say.
 func beServer(jail string) error {
+	debug.SetGCPercent(50) // as rmf run does
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	s, err := server.New(server.Options{Jail: jail, Token: token, Logger: logger, Grace: processGrace})
 	if err != nil {

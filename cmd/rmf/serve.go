@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -101,6 +102,8 @@ func (f *serverFlags) options(w io.Writer) (server.Options, error) {
 // serve runs the server until ctx ends. Once it accepts connections it says so
 // and calls ready.
 func (f *serverFlags) serve(ctx context.Context, out *output, ready func() error) error {
+	// Half as much garbage as there is memory in use: a server in the background is to be small.
+	debug.SetGCPercent(50)
 	// A reader of the log that goes away must not end the server.
 	signal.Ignore(syscall.SIGPIPE)
 	log := &heldLog{w: out.stderr}

@@ -26,7 +26,7 @@ const (
 	keepBuffer = 2 << 20
 	// copyLimit: up to so many bytes of a message leave in one buffer with
 	// the frame headers, the rest is written from where it is.
-	copyLimit = 64 << 10
+	copyLimit = 32 << 10
 )
 
 var (

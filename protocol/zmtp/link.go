@@ -11,7 +11,7 @@ import (
 
 // linkBuffer is how much is read at a time once the peer is authenticated, in bytes.
 // Before, nothing is buffered: a stranger costs no memory.
-const linkBuffer = 64 << 10
+const linkBuffer = 32 << 10
 
 // link is the network connection beneath the handshake, CURVE and the framing. It
 // keeps the deadlines, so that each byte that moves renews them, whatever the size
