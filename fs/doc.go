@@ -36,7 +36,7 @@
 //
 // An operation fails with EHOSTDOWN when the server has been silent for the client's timeout, and
 // with remote.Options.FailFast all others fail at once then, until it is back. Meanwhile the root, statfs
-// and the names and listings that the server told before go on answering, however old; a listing not
+// and the names, listings and links that the server told before go on answering, however old; a listing not
 // where something in the directory was changed through this mount since, attributes not of a file that is
 // being written. So the mount can always be unmounted. Look-ups, opens, reads and writes that have
 // not been sent can be interrupted: half a second after the signal they fail with EINTR. A change that

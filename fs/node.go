@@ -53,6 +53,9 @@ type node struct {
 	// reached. Guarded by mu.
 	last  remote.Attr
 	known bool
+	// target is that of a symbolic link, which never changes, or "" as long as it is not known.
+	// Guarded by mu.
+	target string
 
 	// entries counts the changes of the entries of a directory through this mount.
 	entries atomic.Int64

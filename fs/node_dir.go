@@ -191,6 +191,14 @@ func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
 	if errors.Is(err, remote.NotFound) || errors.Is(err, remote.Unsupported) { // it is no link any longer
 		err = errNoName
 	}
+	n.mu.Lock()
+	switch {
+	case err == nil:
+		n.target = target
+	case errnoOf(err) == syscall.EHOSTDOWN && n.target != "":
+		target, err = n.target, nil
+	}
+	n.mu.Unlock()
 	return []byte(target), n.tree.done("readlink", n.label(), err)
 }
 

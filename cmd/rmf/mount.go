@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -22,6 +23,7 @@ type mountCommand struct {
 	Foreground bool     `short:"f" help:"Stay in the foreground."`
 	Options    []string `short:"o" placeholder:"OPTION" help:"Options, separated by commas: see above."`
 	Serve      string   `placeholder:"JAIL" help:"Mount the local directory JAIL through a server of its own, in the foreground. Needs no environment; makes JAIL and MOUNTPOINT if they are missing."`
+	Source     string   `hidden:"" help:"What mount(8) knows the mount by, as the line in /etc/fstab has it."`
 	Paths      []string `arg:"" name:"path" help:"[DIRECTORY] MOUNTPOINT: the remote directory (/) and the local one to mount it on."`
 	connection
 	daemonFlag
@@ -73,7 +75,7 @@ func (c *mountCommand) Run(ctx context.Context, out *output, command *kong.Conte
 		}
 	}
 	m := mounting{out: out, dial: dial, directory: c.Paths[0], mountpoint: c.Paths[1], options: o}
-	m.options.FsName = dial.Address + ":" + m.directory
+	m.options.FsName = cmp.Or(c.Source, dial.Address+":"+m.directory)
 	return m.run(ctx, func() error {
 		if c.Detached {
 			return detached()

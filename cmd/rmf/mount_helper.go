@@ -43,7 +43,8 @@ func runHelper(ctx context.Context, args []string, out *output) int {
 
 // helper is what mount(8) asks for.
 type helper struct {
-	host, port, directory string
+	source                string // as mount(8) has it
+	host, port, directory string // in it
 	mountpoint            string
 	options               []string // without unknown ones where it was sloppy
 	fake                  bool     // all but the mount is to be done
@@ -101,7 +102,7 @@ func (h *helper) parseSource(source string) error {
 	if !found || host == "" || strings.Contains(host, ":") && host[0] != '[' {
 		return usage(source+": the source is HOST[:PORT]:/DIRECTORY", "server:6768:/music is an example, [::1]:/ another")
 	}
-	h.host, h.port, h.directory = host, port, "/"+directory
+	h.source, h.host, h.port, h.directory = source, host, port, "/"+directory
 	return nil
 }
 
@@ -122,7 +123,7 @@ func (h *helper) checkOptions(sloppy bool) error {
 
 // command returns the arguments of rmf that mount.
 func (h *helper) command() []string {
-	args := []string{"mount", "--hostname=" + h.host}
+	args := []string{"mount", "--source=" + h.source, "--hostname=" + h.host}
 	if h.port != "" {
 		args = append(args, "--port="+h.port)
 	}

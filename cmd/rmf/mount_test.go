@@ -40,10 +40,10 @@ func TestMountOptions(t *testing.T) {
 
 func TestWhatMountAsksOfItsHelper(t *testing.T) {
 	for args, want := range map[string]string{
-		"server:/music /mnt":                            "mount --hostname=server -- /music /mnt",
-		"server:6769:/ /mnt -o rw":                      "mount --hostname=server --port=6769 --options=rw -- / /mnt",
-		"[::1]:/a:/b /mnt -n -v":                        "mount --hostname=[::1] -- /a:/b /mnt",
-		"[::1]:1:/ /mnt -sn -o ro,shiny,uid=1 -t rmf.x": "mount --hostname=[::1] --port=1 --options=ro,uid=1 -- / /mnt",
+		"server:/music /mnt":                            "mount --source=server:/music --hostname=server -- /music /mnt",
+		"server:6769:/ /mnt -o rw":                      "mount --source=server:6769:/ --hostname=server --port=6769 --options=rw -- / /mnt",
+		"[::1]:/a:/b /mnt -n -v":                        "mount --source=[::1]:/a:/b --hostname=[::1] -- /a:/b /mnt",
+		"[::1]:1:/ /mnt -sn -o ro,shiny,uid=1 -t rmf.x": "mount --source=[::1]:1:/ --hostname=[::1] --port=1 --options=ro,uid=1 -- / /mnt",
 	} {
 		h, err := parseHelper(strings.Fields(args))
 		if err != nil {
