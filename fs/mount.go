@@ -40,7 +40,7 @@ type Options struct {
 	// TempDir is the directory for the copies of open files, which are as
 	// large as these. "" is $TMPDIR, or else /var/tmp.
 	TempDir string
-	// CacheTime is how long the listing of a directory is kept. 0 is 1 s;
+	// CacheTime is how long names, attributes and listings are kept. 0 is 1 s;
 	// negative: not at all.
 	CacheTime time.Duration
 	// Watcher is a program that calls Watch with its standard input, which detaches the mount
