@@ -42,6 +42,9 @@ func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.A
 				return nil, a, told, err
 			}
 		}
+		if err = n.awaitSwap(ctx, name, &a); err != nil {
+			return nil, a, told, err
+		}
 		child = n.tree.node(ctx, n, &a)
 		if child.anyHandle() == nil {
 			return child, a, told, nil
@@ -55,6 +58,20 @@ func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.A
 		}
 	}
 	return child, a, told, err
+}
+
+// awaitSwap waits, where a name has come to be another file's than its node stands for, until what is being
+// published there is: the node then stands for the new file, and there must be no second one for it.
+func (n *node) awaitSwap(ctx context.Context, name string, a *remote.Attr) error {
+	c := n.child(name)
+	if c == nil || c.is(a) {
+		return nil
+	}
+	if err := c.take(ctx); err != nil {
+		return err
+	}
+	c.give()
+	return nil
 }
 
 // lastEntry returns what a name was when the server was asked last, as long as it can't be reached, which
