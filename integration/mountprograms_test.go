@@ -15,8 +15,8 @@ import (
 
 // What people do with a file system, done in a mount by the real programs.
 
-// script runs a script of the shell with the mount as $M, the jail as $J and an empty directory outside as
-// $T, and returns its output. The programs it takes are to be there.
+// script runs a script of the shell with the mount as $M, the jail as $J and an empty directory outside,
+// where it begins, as $T, and returns its output. The programs it takes are to be there.
 func (m *mounted) script(t *testing.T, script string, programs ...string) string {
 	t.Helper()
 	for _, p := range programs {
@@ -25,7 +25,8 @@ func (m *mounted) script(t *testing.T, script string, programs ...string) string
 		}
 	}
 	cmd := exec.Command("sh", "-euc", script)
-	cmd.Env = append(os.Environ(), "M="+m.mountpoint, "J="+m.jail, "T="+t.TempDir(), "LC_ALL=C")
+	cmd.Dir = t.TempDir() // fio leaves files there
+	cmd.Env = append(os.Environ(), "M="+m.mountpoint, "J="+m.jail, "T="+cmd.Dir, "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, script, out)
