@@ -17,10 +17,12 @@ import (
 // version tells whether a file has changed since.
 type version struct {
 	size              int64
-	modified, changed time.Time
+	modified, changed int64 // nanoseconds since 1970
 }
 
-func versionOf(a *remote.Attr) version { return version{a.Size, a.Modified, a.Changed} }
+func versionOf(a *remote.Attr) version {
+	return version{a.Size, a.Modified.UnixNano(), a.Changed.UnixNano()}
+}
 
 // typeOf returns the S_IFMT part of a mode.
 func typeOf(m iofs.FileMode) uint32 {
@@ -54,13 +56,17 @@ func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
 	a.SetTimes(&attr.Modified, &attr.Modified, &attr.Changed)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if v := versionOf(attr); n.told != v {
-		n.told = v
+	if !n.wasTold(attr) {
 		for h := range n.handles { // the kernel drops its pages, and is not to get them from here again
 			h.ahead.void()
 		}
 	}
 	n.last, n.known = *attr, true
+}
+
+// wasTold reports whether attr is what the kernel was told last, and nothing was changed since; n.mu is held.
+func (n *node) wasTold(attr *remote.Attr) bool {
+	return n.known && versionOf(&n.last) == versionOf(attr)
 }
 
 // fillEntry fills out for an entry whose attributes were told at that time.
@@ -209,10 +215,11 @@ func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.
 	if err := n.settle(ctx, nil); err != nil {
 		return remote.Attr{}, err
 	}
-	if err := n.take(ctx); err != nil { // what is staged stays so, or is published
+	give, err := n.take(ctx)
+	if err != nil { // what is staged stays so, or is published
 		return remote.Attr{}, err
 	}
-	defer n.give()
+	defer give()
 	n.changing()
 	defer n.changing()
 	if h := n.changer(h, c.Size != nil); h != nil {
@@ -221,14 +228,14 @@ func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.
 			h.setPerm(*c.Mode)
 		}
 		var a remote.Attr
-		err := h.withFile(ctx, func(f *remote.File) (err error) {
+		err = h.withFile(ctx, func(f *remote.File) (err error) {
 			a, err = f.Set(ctx, c)
 			return err
 		})
 		return h.shows(a), err
 	}
 	var a remote.Attr
-	err := n.at(func(p string) (err error) {
+	err = n.at(func(p string) (err error) {
 		a, err = n.tree.jail.Set(ctx, p, c)
 		return err
 	})

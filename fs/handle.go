@@ -87,6 +87,9 @@ func (h *handle) open(n *node, alone bool) bool {
 	h.ahead.init(h)
 	n.mu.Lock()
 	entered := !alone || len(n.handles) == 0 && n.opening == 1
+	if entered && n.handles == nil {
+		n.handles = make(map[*handle]struct{})
+	}
 	if entered {
 		n.handles[h] = struct{}{}
 	}
@@ -308,10 +311,11 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 // nothing more was done with it.
 func (h *handle) giveUp(ctx context.Context) error {
 	n := h.node
-	if err := n.take(ctx); err != nil {
+	give, err := n.take(ctx)
+	if err != nil {
 		return err
 	}
-	defer n.give()
+	defer give()
 	if !h.isUnwritten() || h.failed() != 0 {
 		return nil
 	}

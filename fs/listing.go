@@ -2,6 +2,8 @@ package fs
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,11 +18,19 @@ import (
 // shows, however old.
 type listing struct {
 	dir     *node
-	told    time.Time // when it was asked for
-	changes int64     // tree.changes then
-	entries int64     // node.entries then
-	names   []string  // as the server told them
-	byName  map[string]remote.Attr
+	told    time.Time      // when it was asked for
+	changes int64          // tree.changes then
+	entries int64          // node.entries then
+	held    []remote.Entry // in the order of names
+}
+
+// find returns the attributes of a name.
+func (l *listing) find(name string) (a remote.Attr, found bool) {
+	i, found := slices.BinarySearchFunc(l.held, name, func(e remote.Entry, name string) int { return strings.Compare(e.Name, name) })
+	if !found {
+		return a, false
+	}
+	return l.held[i].Attr, true
 }
 
 // mostListed bounds how many entries the listings of a mount have together, if they are more than one.
@@ -35,32 +45,44 @@ func (n *node) listed(name string) (a remote.Attr, told time.Time, ok bool) {
 	if l == nil || l.changes != n.tree.changes.Load() || time.Since(l.told) >= n.tree.cacheTime {
 		return a, told, false
 	}
-	a, ok = l.byName[name]
+	a, ok = l.find(name)
 	return a, l.told, ok
+}
+
+// keptListing is a listing that is kept, or was: there may be a newer one of the directory.
+type keptListing struct {
+	dir     *node
+	told    time.Time
+	entries int
 }
 
 // keepListing keeps a listing, and drops the oldest ones if they are too many.
 func (t *tree) keepListing(l *listing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l.dir.swapListing(nil, l)
-	t.listings = append(t.listings, l)
-	t.listed += 1 + len(l.names)
+	l.dir.setListing(l)
+	t.listings = append(t.listings, keptListing{l.dir, l.told, 1 + len(l.held)})
+	t.listed += 1 + len(l.held)
 	for t.listed > mostListed && len(t.listings) > 1 {
 		oldest := t.listings[0]
-		t.listings[0] = nil
 		t.listings = t.listings[1:]
-		t.listed -= 1 + len(oldest.names)
-		oldest.dir.swapListing(oldest, nil)
+		t.listed -= oldest.entries
+		oldest.dir.dropListing(oldest.told)
 	}
 }
 
-// swapListing replaces the listing old of the directory, nil for any.
-func (n *node) swapListing(old, l *listing) {
+func (n *node) setListing(l *listing) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if old == nil || n.listing == old {
-		n.listing = l
+	n.listing = l
+}
+
+// dropListing drops the listing that was told then.
+func (n *node) dropListing(told time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.listing != nil && n.listing.told.Equal(told) {
+		n.listing = nil
 	}
 }
 
@@ -105,42 +127,40 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 
 // list asks the server what the directory holds.
 func (n *node) list(ctx context.Context) (*listing, error) {
-	l := &listing{
-		dir: n, told: time.Now(), changes: n.tree.changes.Load(), entries: n.entries.Load(),
-		byName: make(map[string]remote.Attr),
-	}
+	l := &listing{dir: n, told: time.Now(), changes: n.tree.changes.Load(), entries: n.entries.Load()}
 	for after, more := "", true; more; more = after != "" {
 		err := n.at(func(p string) (err error) {
 			var page []remote.Entry
 			page, after, err = n.tree.jail.ReadDir(ctx, p, after)
-			for i := range page {
-				l.names = append(l.names, page[i].Name)
-				l.byName[page[i].Name] = page[i].Attr
-			}
+			l.held = append(l.held, page...)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
+		n.setListing(nil) // long ones take much memory
 	}
+	l.held = slices.Clip(l.held)
+	slices.SortFunc(l.held, func(a, b remote.Entry) int { return strings.Compare(a.Name, b.Name) })
 	return l, nil
 }
 
 // dirEntries returns the entries of a listing, and what is staged.
 func (n *node) dirEntries(l *listing) []fuse.DirEntry {
-	entries := []fuse.DirEntry{
-		{Name: ".", Mode: syscall.S_IFDIR, Ino: n.StableAttr().Ino},
-		{Name: "..", Mode: syscall.S_IFDIR},
-	}
+	created := n.createdChildren()
+	entries := make([]fuse.DirEntry, 0, 2+len(l.held)+len(created))
+	entries = append(entries,
+		fuse.DirEntry{Name: ".", Mode: syscall.S_IFDIR, Ino: n.StableAttr().Ino},
+		fuse.DirEntry{Name: "..", Mode: syscall.S_IFDIR})
 	add := func(name string, mode uint32, ino uint64) {
 		entries = append(entries, fuse.DirEntry{Name: name, Mode: mode, Ino: ino, Off: uint64(len(entries) + 1)})
 	}
-	for _, name := range l.names {
-		a := l.byName[name]
-		add(name, typeOf(a.Mode), n.tree.number(&a))
+	for i := range l.held {
+		e := &l.held[i]
+		add(e.Name, typeOf(e.Mode), n.tree.number(&e.Attr))
 	}
-	for name, c := range n.createdChildren() {
-		if _, published := l.byName[name]; !published {
+	for name, c := range created {
+		if _, published := l.find(name); !published {
 			s := c.StableAttr()
 			add(name, s.Mode, s.Ino)
 		}

@@ -23,18 +23,17 @@ type node struct {
 	// Constant.
 	tree *tree
 
-	// turn has room for one: who publishes what is staged, gives it up or changes its attributes. A
-	// channel, because that takes as long as the network does.
-	turn chan struct{}
-
 	// forgotten is when the kernel forgot the node; zero if it knows it. Guarded by tree.mu.
 	forgotten time.Time
 
 	mu sync.Mutex
+	// turn has room for one: who publishes what is staged, gives it up or changes its attributes. A
+	// channel, because that takes as long as the network does; nil before the first. Guarded by mu.
+	turn chan struct{}
 	// id is the server's identity of the file. When a staged content takes its place it becomes
 	// that of the new one. Guarded by mu.
 	id identity
-	// handles are the open ones. Guarded by mu.
+	// handles are the open ones; most nodes have none, and no map. Guarded by mu.
 	handles map[*handle]struct{}
 	// opening is how many opens are under way. Guarded by mu.
 	opening int
@@ -43,8 +42,6 @@ type node struct {
 	// pages is the version of the file that the kernel's pages hold; zero is an unknown one.
 	// Guarded by mu.
 	pages version
-	// told is the version of the file whose attributes the kernel was told last. Guarded by mu.
-	told version
 	// created are the files of this directory that are staged under new names. Guarded by mu.
 	created map[string]*node
 	// listing is what a directory held when it was read last, or nil. Guarded by mu.
@@ -191,14 +188,18 @@ func (n *node) settle(ctx context.Context, h *handle) error {
 	return ctx.Err()
 }
 
-// take waits for the turn.
-func (n *node) take(ctx context.Context) error {
+// take waits for the turn, which the caller gives back.
+func (n *node) take(ctx context.Context) (give func(), err error) {
+	n.mu.Lock()
+	if n.turn == nil {
+		n.turn = make(chan struct{}, 1)
+	}
+	turn := n.turn
+	n.mu.Unlock()
 	select {
-	case n.turn <- struct{}{}:
-		return nil
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
-
-func (n *node) give() { <-n.turn }

@@ -67,10 +67,11 @@ func (n *node) awaitSwap(ctx context.Context, name string, a *remote.Attr) error
 	if c == nil || c.is(a) {
 		return nil
 	}
-	if err := c.take(ctx); err != nil {
+	give, err := c.take(ctx)
+	if err != nil {
 		return err
 	}
-	c.give()
+	give()
 	return nil
 }
 
@@ -82,7 +83,7 @@ func (n *node) lastEntry(ctx context.Context, name string, gone error) (*node, r
 		return child, a, err
 	}
 	if l := n.lastListing(); l != nil {
-		if a, listed := l.byName[name]; listed {
+		if a, listed := l.find(name); listed {
 			return n.tree.node(ctx, n, &a), a, nil
 		}
 	}

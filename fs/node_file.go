@@ -62,6 +62,9 @@ func (n *node) create(ctx context.Context, p string, flags uint32, perm iofs.Fil
 func (n *node) addCreated(name string, child *node) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.created == nil {
+		n.created = make(map[string]*node)
+	}
 	n.created[name] = child
 }
 
@@ -104,7 +107,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 func (n *node) revise(h *handle) error {
 	a := h.file().Opened()
 	n.mu.Lock()
-	told := n.told == versionOf(&a)
+	told := n.wasTold(&a)
 	n.mu.Unlock()
 	if told || h.isStaged() {
 		return nil
@@ -233,17 +236,18 @@ func (n *node) publishWith(ctx context.Context, sync bool) error {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
-	if err := n.take(ctx); err != nil {
+	give, err := n.take(ctx)
+	if err != nil {
 		return err
 	}
-	defer n.give()
+	defer give()
 	h := n.stagedHandle()
 	if h == nil {
 		return nil
 	}
 	n.changing()
 	var a remote.Attr
-	err := h.withFile(ctx, func(f *remote.File) (err error) {
+	err = h.withFile(ctx, func(f *remote.File) (err error) {
 		a, err = f.Commit(ctx, h.commitOptions(sync))
 		return err
 	})

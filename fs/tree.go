@@ -42,7 +42,7 @@ type tree struct {
 	open map[*handle]struct{}
 	// listings are those that directories have, or had, the oldest first, with listed entries.
 	// Guarded by mu.
-	listings []*listing
+	listings []keptListing
 	listed   int
 	// space is what the server told last: it is shown while it can't be
 	// reached. Guarded by mu.
@@ -86,15 +86,7 @@ func newRoot(ctx context.Context, jail *remote.Client, dir string, s shown, o *O
 	return root, nil
 }
 
-func (t *tree) newNode(a *remote.Attr) *node {
-	return &node{
-		tree:    t,
-		turn:    make(chan struct{}, 1),
-		id:      identityOf(a),
-		handles: make(map[*handle]struct{}),
-		created: make(map[string]*node),
-	}
-}
+func (t *tree) newNode(a *remote.Attr) *node { return &node{tree: t, id: identityOf(a)} }
 
 // node returns the inode of the file that has these attributes: the one that the kernel knows, or a
 // new one, with parent in go-fuse's tree.
