@@ -41,7 +41,11 @@ func (c *Client) uploadFile(ctx context.Context, name, p string, o TransferOptio
 		return localError("upload", name, err)
 	}
 	if !info.Mode().IsRegular() { // a FIFO must not even be opened
-		return &Error{Op: "upload", Path: name, Code: NotAFile}
+		e := &Error{Op: "upload", Path: name, Code: NotAFile}
+		if info.IsDir() {
+			e.Err = errLeadsToDirectory
+		}
+		return e
 	}
 	f, err := os.Open(name)
 	if err != nil {

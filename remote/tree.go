@@ -14,6 +14,9 @@ import (
 	"sync/atomic"
 )
 
+// errLeadsToDirectory is why a symbolic link is left out.
+var errLeadsToDirectory = errors.New("it leads to a directory")
+
 // UploadDirectory sends the local directory source and all in it to the path p,
 // which must not exist unless o.Replace is set. Symbolic links to files are sent
 // as what they lead to. What can't be sent is left out, and the others follow:
@@ -130,7 +133,11 @@ func (c *Client) DownloadDirectory(ctx context.Context, p, destination string, o
 			return t.orStop(nil)
 		}
 		to := filepath.Join(destination, strings.TrimPrefix(from, root))
-		if !e.descends() {
+		if e.IsDir() && e.Link {
+			t.fail(&Error{Op: "download", Path: from, Code: NotAFile, Err: errLeadsToDirectory})
+			return t.orStop(nil)
+		}
+		if !e.IsDir() {
 			o := o
 			o.expected = e.Size
 			t.start(func() error { return c.DownloadFile(ctx, from, to, o) })

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -114,6 +115,8 @@ func checkMountpoint(p string, o fs.Options) error {
 	err := fs.CheckMountpoint(p, o)
 	var number syscall.Errno
 	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return usage(describe(err).line, "mkdir makes the directory to mount on")
 	case errors.Is(err, fs.ErrMounted):
 		return failed(describe(err).line, "rmf umount "+p+" unmounts it")
 	case errors.As(err, &number):
