@@ -49,15 +49,19 @@ func (t *task) openedAt(p place) {
 func (t *task) openPath() (*os.File, error) {
 	const attempts = 10
 	create, exclusive := t.Flags&remofile2.OpenCreate != 0, t.Flags&remofile2.OpenExclusive != 0
+	unreserved := false // the path, before it was looked at: what is not found then is not there
 	for range attempts {
 		f, err := t.openExisting()
 		if !errors.Is(err, unix.ENOENT) {
 			return f, err
 		}
 		if t.Flags&remofile2.OpenWrite != 0 && !exclusive {
-			if published, err := t.publishReserved(); err != nil {
+			published, err := t.publishReserved()
+			if err != nil {
 				return nil, err
-			} else if published {
+			}
+			if published || !create && !unreserved {
+				unreserved = !published
 				continue
 			}
 		}
