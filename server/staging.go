@@ -43,9 +43,9 @@ type staging struct {
 	parent *os.File
 	name   string
 	dir    *os.File
-	fs     fsID
+	place  *stagingPlace // of its file system; nil until it is made
 	id     fileID        // zero until it is made; guarded by stagings.mu
-	uses   int           // how many uploads and kept parts there are; guarded by stagings.making
+	uses   int           // how many uploads and kept parts there are; guarded by place
 	parts  atomic.Uint64 // the number of the last part
 	credit atomic.Int64  // bytes that can be written before room is asked again
 }
@@ -54,15 +54,31 @@ type staging struct {
 // has uploads under way or parts to be resumed, so that the jail holds nothing of ours
 // at rest.
 type stagings struct {
-	making sync.Mutex        // held while one is made or removed; taken before mu
-	byFS   map[fsID]*staging // those in use; guarded by making
+	mu     sync.Mutex             // guards what follows, and staging.id
+	places map[fsID]*stagingPlace // of all file systems that ever had one
+	listed map[*staging]struct{}  // from before one is made until after it is removed
+}
 
-	mu     sync.Mutex            // guards what follows, and staging.id
-	listed map[*staging]struct{} // from before one is made until after it is removed
+// stagingPlace is where a file system has its staging directory. Its lock is held while that is made
+// or removed, and is taken before stagings.mu: a file system that hangs keeps no other waiting.
+type stagingPlace struct {
+	sync.Mutex
+	staging *staging // nil where there is none; guarded by the lock
 }
 
 func newStagings() *stagings {
-	return &stagings{byFS: make(map[fsID]*staging), listed: make(map[*staging]struct{})}
+	return &stagings{places: make(map[fsID]*stagingPlace), listed: make(map[*staging]struct{})}
+}
+
+func (s *stagings) place(fs fsID) *stagingPlace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.places[fs]
+	if p == nil {
+		p = new(stagingPlace)
+		s.places[fs] = p
+	}
+	return p
 }
 
 // hides reports whether the directory with this identity is one of ours. Only
@@ -103,15 +119,21 @@ func (s *stagings) acquire(d, top *directory) (*staging, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.making.Lock()
-	defer s.making.Unlock()
-	st := s.byFS[fs]
-	if st == nil || st.removed() {
+	p := s.place(fs)
+	p.Lock()
+	defer p.Unlock()
+	st := p.staging
+	if st != nil && st.removed() {
+		if p.staging = nil; st.uses == 0 {
+			s.abandon(st)
+		}
+		st = nil
+	}
+	if st == nil {
 		if st, err = s.makeFor(d, top, fs); err != nil {
 			return nil, err
 		}
-		st.fs = fs
-		s.byFS[fs] = st
+		st.place, p.staging = p, st
 	}
 	st.uses++
 	return st, nil
@@ -142,21 +164,29 @@ func (s *stagings) makeFor(d, top *directory, fs fsID) (*staging, error) {
 }
 
 // release removes the directory with its last upload or kept part. One that somebody has
-// put files into stays, and is not ours any longer.
+// put files into stays, and is not ours any longer. One that can't be removed stays hidden,
+// for the next upload.
 func (s *stagings) release(st *staging) error {
-	s.making.Lock()
-	defer s.making.Unlock()
+	st.place.Lock()
+	defer st.place.Unlock()
 	st.uses--
 	if st.uses > 0 {
 		return nil
 	}
-	if s.byFS[st.fs] == st {
-		delete(s.byFS, st.fs)
-	}
 	err := unlinkat(int(st.parent.Fd()), st.name, unix.AT_REMOVEDIR)
+	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTEMPTY) {
+		s.abandon(st)
+	}
+	return err
+}
+
+// abandon forgets a directory that is no longer ours; the lock of its place is held.
+func (s *stagings) abandon(st *staging) {
+	if st.place.staging == st {
+		st.place.staging = nil
+	}
 	s.unlist(st)
 	st.close()
-	return err
 }
 
 // close unlocks the directories that hold kept parts: the next server finds them. It may
@@ -177,9 +207,10 @@ func (s *stagings) adopt(d *directory, name string, dir *os.File, parts []*keptP
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
-	s.making.Lock()
-	defer s.making.Unlock()
-	st := s.byFS[fs]
+	p := s.place(fs)
+	p.Lock()
+	defer p.Unlock()
+	st := p.staging
 	if st != nil {
 		parts = st.move(dir, parts)
 		dir.Close()
@@ -189,13 +220,13 @@ func (s *stagings) adopt(d *directory, name string, dir *os.File, parts []*keptP
 		if err != nil {
 			return nil, errors.Join(err, dir.Close())
 		}
-		st = &staging{parent: parent, name: name, dir: dir, fs: fs}
+		st = &staging{parent: parent, name: name, dir: dir, place: p}
 		s.list(st)
 		s.setID(st, id)
-		s.byFS[fs] = st
-	}
-	for _, p := range parts {
 		p.staging = st
+	}
+	for _, part := range parts {
+		part.staging = st
 	}
 	st.uses += len(parts)
 	return parts, err

@@ -239,11 +239,14 @@ func TestStorageKeepsItsRubbish(t *testing.T) {
 		if !storage.met() || len(stagingsIn(t, storage.backing)) != 1 {
 			t.Errorf("%s: nothing is left: the test tests nothing", call)
 		}
-		if got := c.names("/", MaxPage); len(got) > 0 && call == "unlink" { // an empty directory may be seen
+		if got := c.names("/", MaxPage); len(got) > 0 {
 			t.Errorf("%s: the listing holds %q", call, got)
 		}
 		if got := c.storageUpload("file"); got.Code != CodeDone {
 			t.Errorf("%s: the next upload: answer %v", call, got.Code)
+		}
+		if left := stagingsIn(t, storage.backing); call == "rmdir" && len(left) > 0 {
+			t.Errorf("the next upload has left %q", left)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)

@@ -20,16 +20,17 @@ type uploads struct {
 	// whose holders can't give any.
 	signTime time.Duration
 
-	// names are held for reading while a name is made, for writing while one is reserved:
-	// which of them depends on the place. Taken before mu, after staged.mu.
-	names [64]sync.RWMutex
-
-	mu       sync.Mutex        // guards what follows
-	claims   map[place]*staged // one at a time for a place; those that share it are not here
-	reserved map[place]*staged // for whoever makes names, these are taken
-	staged   int64             // bytes: in Remofile 1 as declared, in Remofile 2 as they come; kept ones, too
+	mu       sync.Mutex            // guards what follows
+	names    map[uint64]*nameLocks // by device: one that hangs keeps no other waiting
+	claims   map[place]*staged     // one at a time for a place; those that share it are not here
+	reserved map[place]*staged     // for whoever makes names, these are taken
+	staged   int64                 // bytes: in Remofile 1 as declared, in Remofile 2 as they come; kept ones, too
 	kept     map[partID]*keptPart
 }
+
+// nameLocks are held for reading while a name is made, for writing while one is reserved: which
+// of them depends on the place. They are taken before uploads.mu, after staged.mu.
+type nameLocks [64]sync.RWMutex
 
 // place is a name in a directory, such as the destination of an upload. As long as it counts
 // the directory is open, or watched, so that the identity holds.
@@ -52,6 +53,7 @@ func newUploads(j *jail, limit int64) *uploads {
 		limit:    limit,
 		seed:     maphash.MakeSeed(),
 		signTime: remofile2.SignTime,
+		names:    make(map[uint64]*nameLocks),
 		claims:   make(map[place]*staged),
 		reserved: make(map[place]*staged),
 		kept:     make(map[partID]*keptPart),
@@ -155,8 +157,16 @@ func (t *uploads) reserve(s *staged, free func() error) error {
 	return nil
 }
 
+// lockOf returns the lock of a place.
 func (t *uploads) lockOf(p place) *sync.RWMutex {
-	return &t.names[maphash.Comparable(t.seed, p)%uint64(len(t.names))]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	locks := t.names[p.directory.device]
+	if locks == nil {
+		locks = new(nameLocks)
+		t.names[p.directory.device] = locks
+	}
+	return &locks[maphash.Comparable(t.seed, p)%uint64(len(locks))]
 }
 
 // reservedBy returns the upload for which a place is reserved, or nil.

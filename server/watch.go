@@ -22,8 +22,8 @@ type watcher struct {
 
 	mu       sync.Mutex // guards what follows; taken before session.mu
 	inotify  *inotify   // nil before the first watch
-	closed   bool
-	passed   uint64 // number of the last mark that was read
+	closed   bool       // no watch begins any longer
+	passed   uint64     // number of the last mark that was read
 	byWD     map[int32]*watched
 	byID     map[fileID]*watched
 	sessions map[*session]*watches
@@ -249,18 +249,26 @@ func (w *watcher) watchAgain(s *session) {
 // close ends all watches.
 func (w *watcher) close() error {
 	w.mu.Lock()
-	n, closed := w.inotify, w.closed
-	w.closed = true
+	err := w.stop()
 	w.mu.Unlock()
-	if n == nil || closed {
-		return nil
-	}
-	err := n.close()
 	w.reader.Wait()
 	return err
 }
 
-// run reads events until close. It waits for nothing but events and w.mu.
+// stop makes run return; w.mu is held.
+func (w *watcher) stop() error {
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	if w.inotify == nil {
+		return nil
+	}
+	return w.inotify.close()
+}
+
+// run reads events until close. It waits for nothing but events, w.mu, and in hides for the file
+// system.
 func (w *watcher) run() {
 	buf := make([]byte, 64<<10)
 	for {
@@ -269,8 +277,7 @@ func (w *watcher) run() {
 			return
 		}
 		if err != nil {
-			w.log.Error("changes can't be watched any longer", "err", err)
-			w.endAll()
+			w.log.Error("changes can't be watched any longer", "err", errors.Join(err, w.endAll()))
 			return
 		}
 		for i := range events {
@@ -281,6 +288,9 @@ func (w *watcher) run() {
 
 // handle tells the sessions of an event.
 func (w *watcher) handle(e *event) {
+	if w.hides(e) {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	dir := w.byWD[e.wd]
@@ -296,7 +306,7 @@ func (w *watcher) handle(e *event) {
 		}
 		w.end(dir)
 	case e.name == "": // its own attributes are an entry of its parent's
-	case !w.hides(dir, e):
+	default:
 		w.tell(dir, e.name, w.author(dir, e))
 	}
 }
@@ -314,12 +324,12 @@ func (w *watcher) tell(dir *watched, name string, but *session) {
 }
 
 // hides reports whether an event is about a staging directory: one that is no longer there can't
-// be told from a user's of that name. w.mu is held.
-func (w *watcher) hides(dir *watched, e *event) bool {
+// be told from a user's of that name. It asks the file system, which may hang: w.mu is not held.
+func (w *watcher) hides(e *event) bool {
 	if e.mask&unix.IN_ISDIR == 0 || !isStagingName(e.name) {
 		return false
 	}
-	t, err := w.jail.find(dir.path(), e.name)
+	t, err := w.jail.find(w.pathOf(e.wd), e.name)
 	if err != nil {
 		return true
 	}
@@ -327,10 +337,14 @@ func (w *watcher) hides(dir *watched, e *event) bool {
 	return !t.exists()
 }
 
-// path returns one of those by which the directory is watched.
-func (dir *watched) path() string {
-	for _, paths := range dir.watchers {
-		return paths[0]
+// pathOf returns one of the paths by which a directory is watched, "/" where it no longer is.
+func (w *watcher) pathOf(wd int32) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if dir := w.byWD[wd]; dir != nil {
+		for _, paths := range dir.watchers {
+			return paths[0]
+		}
 	}
 	return "/"
 }
@@ -374,10 +388,11 @@ func (w *watcher) endBeneath(dir *watched) {
 }
 
 // endAll is for when there are no events any longer.
-func (w *watcher) endAll() {
+func (w *watcher) endAll() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, dir := range maps.Clone(w.byWD) {
 		w.end(dir)
 	}
+	return w.stop()
 }
