@@ -62,7 +62,7 @@ func (l *link) begin2(conn *zmtp.Conn, frames [][]byte) (*session, error) {
 		s.detach(conn)
 		return nil, err
 	}
-	s.begins(conn)
+	s.attached(conn)
 	return s, nil
 }
 
@@ -89,7 +89,7 @@ func (s *session) receive(conn *zmtp.Conn, frames [][]byte) error {
 		s.server.buffers.keep(t, conn, frames[1])
 	}
 	t.cost = t.Cost(max(len(t.payload), t.size))
-	answer, err := s.begin(conn, t)
+	answer, err := s.start(conn, t)
 	if answer == nil {
 		return err
 	}

@@ -44,7 +44,7 @@ type session struct {
 	freed     sync.Once
 
 	mu       sync.Mutex // guards what follows; taken after server.mu, and no other lock under it
-	room     *sync.Cond // on mu: a task has gone, or the session has changed hands
+	changed  *sync.Cond // on mu: a task has gone, or the session has changed hands
 	news     *sync.Cond // on mu: there are notices, or the peer is ready for them, or the session has ended
 	conn     *zmtp.Conn // of the link that has the session, nil while there is none
 	ready    bool       // the peer of conn has the answer to its ATTACH
@@ -165,7 +165,7 @@ func newSession(s *Server, l *link, conn *zmtp.Conn, place *tenant) *session {
 		underWay: make(map[uint64]*task),
 		answers:  newAnswers(),
 	}
-	sess.room = sync.NewCond(&sess.mu)
+	sess.changed = sync.NewCond(&sess.mu)
 	sess.news = sync.NewCond(&sess.mu)
 	return sess
 }
@@ -193,13 +193,14 @@ func (s *session) takeOver(l *link, conn *zmtp.Conn) bool {
 		s.conn.Close()
 	}
 	s.conn, s.peer, s.ready, s.expiry = conn, l.peer, false, nil
-	s.room.Broadcast()
+	s.changed.Broadcast()
 	return true
 }
 
-// begins makes answers and notices go to conn, if the session still is its link's. Of the
-// notices on links before, nobody knows which have arrived.
-func (s *session) begins(conn *zmtp.Conn) {
+// attached tells that the peer of conn has the answer to its ATTACH: other answers, and notices,
+// may follow, if the session still is its link's. Of the notices on links before, nobody knows
+// which have arrived.
+func (s *session) attached(conn *zmtp.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == conn {
@@ -223,7 +224,7 @@ func (s *session) detach(conn *zmtp.Conn) {
 	if !s.ended {
 		s.expiry = time.AfterFunc(s.grace(), s.close)
 	}
-	s.room.Broadcast()
+	s.changed.Broadcast()
 }
 
 // grace returns how long the session waits for another link.
@@ -255,7 +256,7 @@ func (s *session) drain() {
 	if s.expiry != nil {
 		s.expiry.Stop()
 	}
-	s.room.Broadcast()
+	s.changed.Broadcast()
 	s.news.Signal()
 	s.mu.Unlock()
 	s.tasks.Wait()

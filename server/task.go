@@ -35,12 +35,12 @@ type task struct {
 	out    []byte // payload of the answer
 }
 
-// begin starts the goroutine of a request that came over conn, which session.drain waits
+// start starts the goroutine of a request that came over conn, which session.drain waits
 // for. A request that needs none has its answer at once. An error ends the link.
-func (s *session) begin(conn *zmtp.Conn, t *task) (answer []byte, err error) {
+func (s *session) start(conn *zmtp.Conn, t *task) (answer []byte, err error) {
 	lack := s.server.work.enter(s.life, t.cost)
 	defer func() {
-		if lack == nil && t.ctx == nil { // it has not begun
+		if lack == nil && t.ctx == nil { // it was not started
 			s.server.work.leave(t.cost)
 		}
 	}()
@@ -49,7 +49,7 @@ func (s *session) begin(conn *zmtp.Conn, t *task) (answer []byte, err error) {
 	// Tasks that are executed but not yet answered make the reader wait, so that a client
 	// that does not read gets no further.
 	for s.conn == conn && !s.ended && !s.held.fits(t.cost, remofile2.MaxUnread) {
-		s.room.Wait()
+		s.changed.Wait()
 	}
 	if s.conn != conn || s.ended {
 		return nil, errTakenOver
@@ -192,6 +192,6 @@ func (s *session) next(t *task, told *zmtp.Conn) *zmtp.Conn {
 	delete(s.underWay, t.ID)
 	s.held.add(-1, -t.cost)
 	s.server.work.leave(t.cost)
-	s.room.Signal()
+	s.changed.Signal()
 	return nil
 }
