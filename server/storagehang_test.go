@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -81,4 +82,23 @@ func TestShutdownLeavesWhatHangs(t *testing.T) {
 		t.Errorf("Shutdown: %v", err)
 	}
 	storage.release() // Close waits for the rest
+}
+
+// TestAnotherStorageHangs: uploads to the other file systems of a jail go on.
+func TestAnotherStorageHangs(t *testing.T) {
+	storage := mountStorage(t)
+	s := serve(t, Options{Jail: filepath.Dir(storage.jail)})
+	c, other := s.dial2(), s.dial2()
+	storage.hang("mkdir") // of the hidden directory
+	id := c.send(stageRequest(1, "/"+filepath.Base(storage.jail)+"/file", 0))
+	await(t, "the call", storage.met)
+
+	other.want(CodeDone, stageRequest(1, "/file", 0))
+	other.want(CodeDone, writeRequest(1, 0), newContent...)
+	other.want(CodeDone, commitRequest(1, 0))
+
+	storage.release()
+	if got := c.receive(); got.ID != id || got.Code != CodeDone {
+		t.Errorf("the answer to request %d is %v, want one to %d", got.ID, got.Code, id)
+	}
 }
