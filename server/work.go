@@ -29,10 +29,11 @@ func newWork() work {
 }
 
 // enter takes the room of one more request, which is to be given back by leave. Until there
-// is some it waits for a while, or until life ends.
+// is some it waits for a while, or until life ends; one that costs nothing waits for nobody's
+// bytes.
 func (w *work) enter(life context.Context, cost int64) error {
 	if w.requests.TryAcquire(1) {
-		if w.bytes.TryAcquire(cost) {
+		if cost == 0 || w.bytes.TryAcquire(cost) {
 			return nil
 		}
 		w.requests.Release(1)
@@ -40,7 +41,7 @@ func (w *work) enter(life context.Context, cost int64) error {
 	ctx, cancel := context.WithTimeout(life, remofile2.RoomTime)
 	defer cancel()
 	err := w.requests.Acquire(ctx, 1)
-	if err == nil {
+	if err == nil && cost > 0 {
 		if err = w.bytes.Acquire(ctx, cost); err != nil {
 			w.requests.Release(1)
 		}

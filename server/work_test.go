@@ -18,6 +18,7 @@ func TestWhatAllSessionsTakeIsBounded(t *testing.T) {
 		s := newServer(t, Options{})
 		s.work.bytes = semaphore.NewWeighted(MaxPayload)
 		greedy, c := pipe2(t, s, attachRequest("", "")), pipe2(t, s, attachRequest("", ""))
+		third := pipe2(t, s, attachRequest("", ""))
 		content := make([]byte, MaxPayload)
 		greedy.want(CodeDone, openRequest(1, "/f", OpenRead|OpenWrite|OpenCreate))
 		greedy.want(CodeDone, writeRequest(1, 0), content...)
@@ -35,6 +36,11 @@ func TestWhatAllSessionsTakeIsBounded(t *testing.T) {
 			t.Errorf("BUSY after %v", took)
 		}
 		id := c.send(readRequest(1, 0, MaxPayload))
+		synctest.Wait()
+		third.want(CodeDone, Request{Operation: OpStat, Path: "/f"})
+		if took := time.Since(start); took != RoomTime {
+			t.Errorf("STAT took %v while others wait", took-RoomTime)
+		}
 		time.Sleep(time.Second)
 		if got := greedy.receive(); got.Code != CodeDone {
 			t.Errorf("the answer is %v", got.Code)
