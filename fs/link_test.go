@@ -261,6 +261,8 @@ func TestOpenFilesAreOpenedAgainAfterARestart(t *testing.T) {
 	for _, f := range []*os.File{read, renamed, replaced, removed, synced} {
 		f.Close()
 	}
+	unmount(t, m.path)
+	<-m.daemon.exited // before the server
 }
 
 // TestWritesThatMayBeLostAreTold when the server forgets them, by all calls from then on.
