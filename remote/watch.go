@@ -21,7 +21,8 @@ const (
 	// ChangeGone: Directory was removed or renamed, and is not watched any longer.
 	ChangeGone
 	// ChangeUnlinked: the link is lost, and nothing is told before it is back. All may have
-	// changed then, which is told.
+	// changed then, which is told. A ChangeGone may be lost with the link: Watch is to be called
+	// again for each directory.
 	ChangeUnlinked
 	// ChangeForgotten: the server has forgotten the session, or there was too much to be told. All may
 	// have changed, and Watch has to be called again for each directory.

@@ -283,6 +283,8 @@
 //
 // After a take-over, and where the server has lost track of changes, CHANGED "/" without names
 // tells that anything that the session watches may have changed.
+// A GONE may have been lost with the connection before: after a take-over, a client that
+// relies on its watches asks for them again.
 //
 // WATCH is BUSY where the system has no room for a watch, UNSUPPORTED where it has none to offer.
 // Some changes the server can't see: those by other machines where the jail is on a network's file
