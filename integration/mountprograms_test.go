@@ -220,7 +220,7 @@ func TestFioVerifies(t *testing.T) {
 	for engine, sizes := range map[string]string{"psync": "512-64k --bs_unaligned=1", "mmap": "4k-64k"} {
 		got := m.script(t, fmt.Sprintf(`
 			fio --name=%[1]s --directory=$M --ioengine=%[1]s --rw=randrw --bs=%[2]s --size=%[3]s \
-				--numjobs=3 --fsync=100 --verify=crc32c --do_verify=1 --verify_fatal=1 --output-format=terse --terse-version=5
+				--numjobs=3 --fsync=100 --verify=crc32c --do_verify=1 --verify_fatal=1 --verify_state_save=0 --output-format=terse --terse-version=5
 			rm $M/%[1]s*
 		`, engine, sizes, size), "fio")
 		if !regexp.MustCompile(`(?m)^5;fio-`).MatchString(got) || strings.Contains(got, "verify:") {
