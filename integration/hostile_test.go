@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -267,9 +268,11 @@ func (c *campaign) hangUp() {
 	var all sync.WaitGroup
 	for i := range c.crowd {
 		all.Go(func() {
+			ctx, hungUp := context.WithCancel(context.Background())
+			defer hungUp()
 			o := remote.Options{Address: c.server.address, Token: token, Plain: c.mechanism == null, MaxSessions: 1,
-				Timeout: patience, Dial: c.server.dialFor(50 * i)} // of about 1900 bytes
-			dialAndUse(o, fmt.Sprintf("/%s %d", c.mechanism, i), 1000) // it fails, as it should
+				Timeout: patience, Dial: c.server.dialFor(50*i, hungUp)} // of about 1900 bytes
+			dialAndUse(ctx, o, fmt.Sprintf("/%s %d", c.mechanism, i), 1000) // it fails, as it should
 		})
 	}
 	all.Wait()
@@ -375,7 +378,7 @@ func TestStrangersKeepNobodyOut(t *testing.T) {
 	}
 	for i := range 20 {
 		o := remote.Options{Address: s.address, Token: token, Timeout: patience, Plain: i%2 == 0}
-		if err := dialAndUse(o, bystanderFile, bystanderSize); err != nil {
+		if err := dialAndUse(t.Context(), o, bystanderFile, bystanderSize); err != nil {
 			t.Fatal(err)
 		}
 	}

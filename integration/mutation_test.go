@@ -69,7 +69,7 @@ func recordConversation(t *testing.T, s *serverProcess, version int) (c conversa
 			remote.TransferOptions{Replace: true})
 	}
 	if err := errors.Join(client.CreateFile(t.Context(), "/"+recordedName), upload(),
-		useServer(client, "/"+recordedName+" more", 1500)); err != nil {
+		useServer(t.Context(), client, "/"+recordedName+" more", 1500)); err != nil {
 		t.Fatal(err)
 	}
 	c.greeting = sent.Next(greetingSize)

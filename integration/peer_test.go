@@ -216,8 +216,9 @@ func random(n int) []byte {
 	return b
 }
 
-// dialFor returns what dials connections that hang up after so many bytes, all together.
-func (s *serverProcess) dialFor(rest int) func(context.Context, string) (net.Conn, error) {
+// dialFor returns what dials connections that hang up after so many bytes, all together, and
+// tells that: a client in Remofile 2 would go on over others.
+func (s *serverProcess) dialFor(rest int, hungUp func()) func(context.Context, string) (net.Conn, error) {
 	return func(context.Context, string) (net.Conn, error) {
 		nc, err := s.connect(s.newSource())
 		if err != nil {
@@ -229,6 +230,7 @@ func (s *serverProcess) dialFor(rest int) func(context.Context, string) (net.Con
 			if last < len(b) {
 				nc.Write(b[:last]) // the next one fails in any case
 				nc.Close()
+				hungUp()
 			}
 			return b
 		}}, nil

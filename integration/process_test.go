@@ -302,7 +302,8 @@ func (p *serverProcess) startBystander() (stop func()) {
 		defer close(ended)
 		for ; ctx.Err() == nil; rounds++ {
 			options.Plain = rounds%2 == 0
-			err := errors.Join(useServer(lasting, bystanderFile, bystanderSize), dialAndUse(options, bystanderFile, bystanderSize))
+			err := errors.Join(useServer(context.Background(), lasting, bystanderFile, bystanderSize),
+				dialAndUse(context.Background(), options, bystanderFile, bystanderSize))
 			if err != nil {
 				p.t.Errorf("a client that knows the token fails in round %d: %v", rounds+1, err)
 				return
@@ -325,19 +326,18 @@ const (
 	bystanderSize = 50_000
 )
 
-func dialAndUse(o remote.Options, name string, size int) error {
-	c, err := remote.Dial(context.Background(), o)
+func dialAndUse(ctx context.Context, o remote.Options, name string, size int) error {
+	c, err := remote.Dial(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return useServer(c, name, size)
+	return useServer(ctx, c, name, size)
 }
 
 // useServer uploads a file of size bytes, lists, downloads and removes it, and checks what
 // comes of that.
-func useServer(c *remote.Client, name string, size int) error {
-	ctx := context.Background()
+func useServer(ctx context.Context, c *remote.Client, name string, size int) error {
 	content := bytes.Repeat([]byte("0123456789"), size/10)
 	if err := c.Upload(ctx, name, bytes.NewReader(content), int64(len(content)), remote.TransferOptions{}); err != nil {
 		return err

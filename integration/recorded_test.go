@@ -144,7 +144,7 @@ func TestTheTokenTravelsInClearOnlyIfPlain(t *testing.T) {
 			_, address := startServer(t, server.Options{Token: e.token, PrivateKey: e.private, EncryptedOnly: !e.plain})
 			m := startMiddleman(t, relay(t, address, asItIs, asItIs))
 			c := dial(t, remote.Options{Address: m.address, Token: e.token, PublicKey: e.public, Plain: e.plain})
-			if err := useServer(c, "/uploaded by the library", 5000); err != nil {
+			if err := useServer(t.Context(), c, "/uploaded by the library", 5000); err != nil {
 				t.Fatal(err)
 			}
 			c.Close()
