@@ -180,7 +180,7 @@ func TestAChangedSourceIsNotCommitted(t *testing.T) {
 func TestCancelledTransfersLeaveNothing(t *testing.T) {
 	c, jail := client(t)
 	ctx := t.Context()
-	half := remote.TransferOptions{Progress: func(_ []byte, remaining, size int64, name string) bool {
+	half := remote.TransferOptions{ChunkSize: 64 << 10, Progress: func(_ []byte, remaining, size int64, name string) bool {
 		if name != "f" {
 			t.Errorf("the name is %q", name)
 		}
