@@ -13,14 +13,11 @@ import (
 	"github.com/remofile/remofile/protocol/remofile2"
 )
 
-// window2 is how many bytes of one File's content are under way, or have been read ahead.
-const window2 = 8 << 20
-
 // File is an open file of the jail. It is used as an os.File is, by several goroutines if
 // need be; what takes no context waits for the server as long as that gives signs of life.
 //
-// Writes are sent and not waited for, up to 8 MiB of them: Flush, Sync and Close wait. The
-// first that fails makes all later ones fail with its error, and Flush, Sync and Close, too.
+// Writes are sent as soon as the link has room for them, and not waited for: Flush, Sync and
+// Close wait. The first that fails makes all later ones fail with its error, and Flush, Sync and Close, too.
 // Whatever is asked of a File sees what was written through it before.
 //
 // Read asks ahead: what it returns may be as old as the Read before, or OpenFile. ReadAt
@@ -194,7 +191,7 @@ func (f *File) Close() error {
 		return nil
 	}
 	ctx := context.Background()
-	failed := f.settle(ctx, 0)
+	failed := f.settle(ctx)
 	_, err := f.session.wait(ctx, closing)
 	if failed != nil {
 		return failed

@@ -7,10 +7,11 @@ import (
 	"github.com/remofile/remofile/protocol/remofile2"
 )
 
-// What Read asks for ahead, in bytes. All files of a client share aheadBudget.
+// What Read asks for ahead, in bytes; more than the link has room for never. All files of a
+// client share aheadBudget.
 const (
 	firstAhead  = 64 << 10
-	mostAhead   = window2
+	mostAhead   = 8 << 20
 	aheadBudget = 4 * mostAhead
 )
 
@@ -49,7 +50,7 @@ func (f *File) ReadAtContext(ctx context.Context, p []byte, off int64) (int, err
 	return n, f.failure("read", err)
 }
 
-// readAt has up to 8 MiB of p under way.
+// readAt has as much of p under way as a transfer may have.
 func (f *File) readAt(ctx context.Context, p []byte, off int64) (n int, err error) {
 	var calls []*call
 	defer func() {
@@ -58,7 +59,7 @@ func (f *File) readAt(ctx context.Context, p []byte, off int64) (n int, err erro
 		}
 	}()
 	for asked := 0; n < len(p); {
-		for asked < len(p) && int64(asked-n) < window2 {
+		for asked < len(p) && int64(asked-n) < f.session.share() {
 			length := min(f.session.chunk(), int64(len(p)-asked))
 			c, err := f.begin(ctx, &remofile2.Request{Operation: remofile2.OpRead, Offset: off + int64(asked), Length: length}, nil)
 			if err != nil {
@@ -172,13 +173,13 @@ func (f *File) takePiece(ctx context.Context) error {
 	return nil
 }
 
-// askAhead asks for as much as the window allows, and for something in any case.
+// askAhead asks for as much as the window and the link allow, and for something in any case.
 func (f *File) askAhead(ctx context.Context) error {
 	a := &f.ahead
 	if a.window == 0 {
 		a.window = firstAhead
 	}
-	for len(a.pieces) == 0 || a.next-a.from < a.window {
+	for len(a.pieces) == 0 || a.next-a.from < min(a.window, f.session.share()) {
 		length := min(f.session.chunk(), a.window-(a.next-a.from))
 		charged := f.client.ahead.TryAcquire(length)
 		if !charged && len(a.pieces) > 0 {

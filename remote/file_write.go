@@ -50,9 +50,9 @@ func (f *File) writeAt(ctx context.Context, p []byte, off int64) (n int, err err
 	return n, nil
 }
 
-// write sends a piece as soon as there is room for it.
+// write sends a piece as soon as the session has room for it, unless one has failed already.
 func (f *File) write(ctx context.Context, r *remofile2.Request, piece []byte) (*call, error) {
-	if err := f.settle(ctx, window2-int64(len(piece))); err != nil {
+	if err := f.Failed(); err != nil {
 		return nil, err
 	}
 	payload := f.session.buffer(int64(len(piece)))
@@ -150,12 +150,12 @@ func (f *File) findPosition(ctx context.Context) error {
 
 // Flush waits until the server has all that was written.
 func (f *File) Flush(ctx context.Context) error {
-	return f.failure("write", f.settle(ctx, 0))
+	return f.failure("write", f.settle(ctx))
 }
 
 // Unflushed returns of how many bytes that were written the server's answer has not come.
 func (f *File) Unflushed() int64 {
-	f.hear(0)
+	f.hear()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.unheard
@@ -164,17 +164,17 @@ func (f *File) Unflushed() int64 {
 // Failed returns the error of the first write that failed after it was accepted, or nil. It is
 // complete when the File is Lost.
 func (f *File) Failed() error {
-	f.hear(0)
+	f.hear()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.failed
 }
 
-// settle waits until no more than so many bytes of writes are without an answer, or one has
-// failed. A write that was sent is not cancelled when ctx ends.
-func (f *File) settle(ctx context.Context, bytes int64) error {
+// settle waits until all writes are answered, or one has failed. A write that was sent is not
+// cancelled when ctx ends.
+func (f *File) settle(ctx context.Context) error {
 	for {
-		oldest, err := f.hear(bytes)
+		oldest, err := f.hear()
 		if oldest == nil {
 			return err
 		}
@@ -184,9 +184,9 @@ func (f *File) settle(ctx context.Context, bytes int64) error {
 	}
 }
 
-// hear takes note of the answers that have come. It returns the oldest write without an answer
-// if there are more than so many bytes of them, or the failure of one, which is complete.
-func (f *File) hear(bytes int64) (oldest *call, failed error) {
+// hear takes note of the answers that have come. It returns the failure of a write, which is
+// complete, or the oldest write without an answer, or nothing.
+func (f *File) hear() (oldest *call, failed error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for len(f.writes) > 0 {
@@ -200,7 +200,7 @@ func (f *File) hear(bytes int64) (oldest *call, failed error) {
 		}
 		f.writes, f.unheard = f.writes[1:], f.unheard-c.bytes
 	}
-	if f.failed != nil || f.unheard <= bytes {
+	if f.failed != nil || len(f.writes) == 0 {
 		return nil, f.failed
 	}
 	return f.writes[0], nil
@@ -227,7 +227,7 @@ func (f *File) behindWrites(ctx context.Context, r *remofile2.Request) (*remofil
 	if err != nil {
 		return nil, err
 	}
-	if err := f.settle(ctx, 0); err != nil {
+	if err := f.settle(ctx); err != nil {
 		f.session.drop(c)
 		return nil, err
 	}
