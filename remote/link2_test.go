@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/remofile/remofile/protocol/remofile2"
 )
 
 // cutter is a client's end of a link that is cut when so many bytes went one way.
@@ -294,6 +297,27 @@ func TestASlowLinkServesOthersDuringAnUpload(t *testing.T) {
 			}
 			if f.linked() != 1 {
 				t.Errorf("%d links", f.linked())
+			}
+		})
+	}
+}
+
+// TestAServersLimitsAreBounded: no number that it tells is too large for the client.
+func TestAServersLimitsAreBounded(t *testing.T) {
+	for _, limit := range []uint64{1 << 31, 1 << 40, 1 << 63, math.MaxUint64} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake2()
+			f.welcome = func(_ int, a *remofile2.Answer) {
+				a.Info.Requests, a.Info.Bytes, a.Info.Payload, a.Info.Grace = limit, limit, limit, limit
+			}
+			c := f.client(t, Options{})
+			const size = 3 << 20
+			if err := c.Upload(t.Context(), "/f", zeros{}, size, TransferOptions{}); err != nil {
+				t.Error(err)
+			}
+			var got bytes.Buffer
+			if _, err := c.Download(t.Context(), "/f", &got, TransferOptions{}); err != nil || got.Len() != size {
+				t.Errorf("limits of %d: %d bytes came back, error %v", limit, got.Len(), err)
 			}
 		})
 	}

@@ -115,13 +115,13 @@ func (s *session2) fits(c *call) bool {
 	if q.requests == 0 {
 		return true
 	}
-	if q.requests >= int(min(s.info.Requests, remofile2.MaxRequests)) {
+	if q.requests >= int(s.info.Requests) {
 		return false
 	}
 	if c.bulk() && q.bulk > 0 && q.bulk+c.bytes > s.pace.window() {
 		return false
 	}
-	return c.bytes == 0 || q.bytes+c.bytes <= int64(min(s.info.Bytes, remofile2.MaxBytes))
+	return c.bytes == 0 || q.bytes+c.bytes <= int64(s.info.Bytes)
 }
 
 // share returns how many bytes one of the transfers that go side by side may have under way.

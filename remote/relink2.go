@@ -56,7 +56,7 @@ func (s *session2) enter(l *link2, a *remofile2.Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.id == "" {
-		s.id, s.secret, s.info = a.Session, a.Secret, a.Info
+		s.id, s.secret, s.info = a.Session, a.Secret, bounded(a.Info)
 	}
 	if s.err != nil {
 		return // serve ends at once
@@ -65,11 +65,19 @@ func (s *session2) enter(l *link2, a *remofile2.Answer) {
 		l.codec = s.dialer.codec
 	}
 	s.link = l
-	most := min(s.info.Bytes, remofile2.MaxBytes)
-	s.pace = newPace(int64(most-most/4), s.dialer.opts.Timeout, l.delay, l.since) // the rest is for other requests
+	s.pace = newPace(int64(s.info.Bytes-s.info.Bytes/4), s.dialer.opts.Timeout, l.delay, l.since) // the rest is for other requests
 	close(s.linked)
 	s.advance()
 	l.watch(s.queue.requests > 0)
+}
+
+// bounded returns what a server tells, with no limit beyond the protocol's and ours.
+func bounded(i remofile2.Info) remofile2.Info {
+	i.Requests = min(i.Requests, remofile2.MaxRequests)
+	i.Bytes = min(i.Bytes, remofile2.MaxBytes)
+	i.Payload = min(i.Payload, remofile2.MaxPayload)
+	i.Grace = min(i.Grace, uint64(maxGrace/time.Second))
+	return i
 }
 
 // unlink takes note that the link is lost.
@@ -155,7 +163,7 @@ func (s *session2) need() (need bool, pause time.Duration, err error) {
 		waited = waited || !c.abandoned
 	}
 	held := len(s.queue.underWay) > 0 || len(s.handles) > 0
-	grace := min(time.Duration(min(s.info.Grace, uint64(maxGrace/time.Second)))*time.Second, maxGrace)
+	grace := time.Duration(s.info.Grace) * time.Second
 	switch o := &s.outage; {
 	case s.closing:
 		return false, 0, &Error{Code: Unreachable, Err: errLost}
