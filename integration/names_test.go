@@ -101,6 +101,10 @@ func TestAttributesAreSet(t *testing.T) {
 	if err != nil || a.Mode != mode || !a.Modified.Equal(accessed) || a.Size != 3 {
 		t.Errorf("error %v, %+v", err, a)
 	}
+	far := time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
+	if err := c.Chtimes(ctx, "/f", far, modified); !errors.Is(err, fs.ErrInvalid) {
+		t.Errorf("a time that has no number: error %v", err)
+	}
 	if _, err := c.Set(ctx, "/link", remote.Changes{Modified: &modified}); err != nil {
 		t.Fatal(err)
 	}

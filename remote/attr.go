@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"fmt"
 	"io/fs"
 	"time"
 
@@ -73,6 +74,11 @@ func changesOf(c *Changes) (remofile2.Changes, error) {
 	if c.Size != nil && *c.Size < 0 {
 		return changes, errNegativeSize
 	}
+	for _, t := range []*time.Time{c.Modified, c.Accessed} {
+		if t != nil && !time.Unix(0, t.UnixNano()).Equal(*t) {
+			return changes, errFarTime
+		}
+	}
 	if c.Mode != nil {
 		if *c.Mode&^fs.ModePerm != 0 {
 			return changes, &Error{Code: Unsupported}
@@ -85,7 +91,9 @@ func changesOf(c *Changes) (remofile2.Changes, error) {
 
 func timeOf(t remofile2.Time) time.Time { return time.Unix(0, int64(t)) }
 
-// wireTime is nil for nil. Times before 1678 and after 2261 have no number.
+var errFarTime = fmt.Errorf("%w: a time before 1678 or after 2261", fs.ErrInvalid)
+
+// wireTime is nil for nil.
 func wireTime(t *time.Time) *remofile2.Time {
 	if t == nil {
 		return nil
