@@ -38,12 +38,15 @@ type download2 struct {
 }
 
 func (c *client2) download(ctx context.Context, p string, w io.Writer, o *TransferOptions) (int64, error) {
-	f, err := c.flow(ctx, o)
-	if err != nil {
-		return 0, err
-	}
-	defer f.finish(0)
-	written, err := f.download(ctx, p, w, o)
+	written, err := again(ctx, c, false, func(s *session2) (int64, error) {
+		f := c.flow(s, o)
+		defer f.finish(0)
+		written, err := f.download(ctx, p, w, o)
+		if written == 0 {
+			err = forgotten(err)
+		}
+		return written, err
+	})
 	return written, forgotten(err)
 }
 

@@ -72,6 +72,9 @@ func (in *incoming) resume() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if in.part {
+		return info.Size(), nil // it is there from another attempt
+	}
 	in.mode = info.Mode().Perm()
 	dir, name := filepath.Split(in.destination)
 	path := filepath.Join(dir, partName(name))

@@ -425,6 +425,28 @@ func TestCloseReturns(t *testing.T) {
 	}
 }
 
+// TestADownloadBeginsAnew where the server has forgotten the session before it began.
+func TestADownloadBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake2()
+		f.files["/f"] = "content"
+		restarted := false
+		f.hook = func(_ *fakeSession, r *remofile2.Request) verdict {
+			if r.Operation == remofile2.OpOpen && !restarted {
+				restarted = true
+				f.restart()
+				return hangUp
+			}
+			return serve
+		}
+		c := f.client(t, Options{})
+		var got strings.Builder
+		if _, err := c.Download(t.Context(), "/f", &got, TransferOptions{}); err != nil || got.String() != "content" {
+			t.Errorf("it brought %q, error %v", got.String(), err)
+		}
+	})
+}
+
 // zeros brings zeros without end.
 type zeros struct{}
 

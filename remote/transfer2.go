@@ -26,16 +26,13 @@ type flow struct {
 	bytes  int64 // of calls
 }
 
-func (c *client2) flow(ctx context.Context, o *TransferOptions) (*flow, error) {
-	s, err := c.session(ctx)
-	if err != nil {
-		return nil, err
-	}
+// flow begins a transfer, which ends with finish.
+func (c *client2) flow(s *session2, o *TransferOptions) *flow {
 	s.mu.Lock()
 	s.flows++
 	s.mu.Unlock()
 	fixed := int64(cmp.Or(o.ChunkSize, c.opts.ChunkSize))
-	return &flow{session2: s, handle: s.newHandle(), fixed: min(fixed, int64(s.info.Payload))}, nil
+	return &flow{session2: s, handle: s.newHandle(), fixed: min(fixed, int64(s.info.Payload))}
 }
 
 // chunk returns how many bytes the next request is to carry.

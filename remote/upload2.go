@@ -21,10 +21,11 @@ type upload2 struct {
 }
 
 func (c *client2) upload(ctx context.Context, p string, src source, size int64, o *TransferOptions) error {
-	f, err := c.flow(ctx, o)
+	s, err := c.session(ctx)
 	if err != nil {
 		return err
 	}
+	f := c.flow(s, o)
 	if size <= headSize {
 		src.part = ""
 	}
