@@ -36,7 +36,8 @@ type Options struct {
 	// Timeout is the longest silence of the server before an operation
 	// fails with Timeout: any byte that arrives restarts it. 0 is 3.6 s. In Remofile 2 a
 	// connection that has been silent for two thirds of it is replaced: what is under way
-	// goes on over the next one.
+	// goes on over the next one. A server that answers PING is not silent: how long it may
+	// take for an operation is up to the context.
 	Timeout time.Duration
 	// FailFast makes operations fail at once after one has failed with Timeout or Unreachable,
 	// until there is a connection again, which the client then tries for without end. Without
