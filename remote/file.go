@@ -191,7 +191,7 @@ func (f *File) Close() error {
 		return nil
 	}
 	ctx := context.Background()
-	failed := f.settle(ctx)
+	failed := f.awaitWrites(ctx)
 	_, err := f.session.wait(ctx, closing)
 	if failed != nil {
 		return failed

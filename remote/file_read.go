@@ -55,7 +55,7 @@ func (f *File) readAt(ctx context.Context, p []byte, off int64) (n int, err erro
 	var calls []*call
 	defer func() {
 		for _, c := range calls {
-			f.session.drop(c)
+			f.session.discard(c)
 		}
 	}()
 	for asked := 0; n < len(p); {
@@ -222,7 +222,7 @@ func (f *File) dropFirst() {
 func (f *File) dropPieces(i int) {
 	a := &f.ahead
 	for _, p := range a.pieces[i:] {
-		f.session.drop(p.call)
+		f.session.discard(p.call)
 		f.uncharge(p)
 	}
 	a.pieces = a.pieces[:i]

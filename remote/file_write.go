@@ -150,12 +150,12 @@ func (f *File) findPosition(ctx context.Context) error {
 
 // Flush waits until the server has all that was written.
 func (f *File) Flush(ctx context.Context) error {
-	return f.failure("write", f.settle(ctx))
+	return f.failure("write", f.awaitWrites(ctx))
 }
 
 // Unflushed returns of how many bytes that were written the server's answer has not come.
 func (f *File) Unflushed() int64 {
-	f.hear()
+	f.collect()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.unheard
@@ -164,17 +164,17 @@ func (f *File) Unflushed() int64 {
 // Failed returns the error of the first write that failed after it was accepted, or nil. It is
 // complete when the File is Lost.
 func (f *File) Failed() error {
-	f.hear()
+	f.collect()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.failed
 }
 
-// settle waits until all writes are answered, or one has failed. A write that was sent is not
+// awaitWrites waits until all writes are answered, or one has failed. A write that was sent is not
 // cancelled when ctx ends.
-func (f *File) settle(ctx context.Context) error {
+func (f *File) awaitWrites(ctx context.Context) error {
 	for {
-		oldest, err := f.hear()
+		oldest, err := f.collect()
 		if oldest == nil {
 			return err
 		}
@@ -184,9 +184,9 @@ func (f *File) settle(ctx context.Context) error {
 	}
 }
 
-// hear takes note of the answers that have come. It returns the failure of a write, which is
+// collect takes note of the answers that have come. It returns the failure of a write, which is
 // complete, or the oldest write without an answer, or nothing.
-func (f *File) hear() (oldest *call, failed error) {
+func (f *File) collect() (oldest *call, failed error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for len(f.writes) > 0 {
@@ -216,19 +216,19 @@ func (f *File) SyncContext(ctx context.Context, dataOnly bool) error {
 	if dataOnly {
 		r.Flags = remofile2.SyncData
 	}
-	_, err := f.behindWrites(ctx, &r)
+	_, err := f.askBehindWrites(ctx, &r)
 	return f.failure("sync", err)
 }
 
-// behindWrites sends a request that means all that was written, and returns its answer if
+// askBehindWrites sends a request that means all that was written, and returns its answer if
 // all of that is on the server.
-func (f *File) behindWrites(ctx context.Context, r *remofile2.Request) (*remofile2.Answer, error) {
+func (f *File) askBehindWrites(ctx context.Context, r *remofile2.Request) (*remofile2.Answer, error) {
 	c, err := f.begin(ctx, r, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.settle(ctx); err != nil {
-		f.session.drop(c)
+	if err := f.awaitWrites(ctx); err != nil {
+		f.session.discard(c)
 		return nil, err
 	}
 	return f.session.wait(ctx, c)

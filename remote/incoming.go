@@ -122,7 +122,7 @@ func (in *incoming) commit(size int64) error {
 			return localError("download", in.destination, err)
 		}
 	}
-	if err := settle(in.File); err != nil {
+	if err := closeCopy(in.File); err != nil {
 		return localError("download", in.destination, err)
 	}
 	if err := in.rename(); err != nil {
@@ -134,9 +134,9 @@ func (in *incoming) commit(size int64) error {
 	return nil
 }
 
-// settle closes a descriptor of the file: some file systems report a failed write as late
+// closeCopy closes a second descriptor of the file: some file systems report a failed write as late
 // as then. The lock of a part ends with the last one only.
-func settle(f *os.File) error {
+func closeCopy(f *os.File) error {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -170,8 +170,8 @@ func (s *session2) abandon(c *call) {
 	s.abandonLocked(c)
 }
 
-// giveUp abandons a request, and tells whoever waits for it.
-func (s *session2) giveUp(c *call, err error) {
+// timeOut abandons a request that was waited for in vain, and tells all who wait.
+func (s *session2) timeOut(c *call, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.abandonLocked(c)

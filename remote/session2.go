@@ -230,7 +230,7 @@ func (s *session2) wait(ctx context.Context, c *call) (*remofile2.Answer, error)
 func (s *session2) await(ctx context.Context, c *call) error {
 	err := s.attend(ctx, c.begun, c.answered)
 	if err != nil && ctx.Err() == nil {
-		s.giveUp(c, err)
+		s.timeOut(c, err)
 		return nil
 	}
 	return err
@@ -314,8 +314,8 @@ func (s *session2) goneError() error {
 	return s.outage.err
 }
 
-// drop gives a request up, answered or not.
-func (s *session2) drop(c *call) {
+// discard gives a request up, answered or not.
+func (s *session2) discard(c *call) {
 	select {
 	case <-c.answered:
 		s.release(c)

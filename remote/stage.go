@@ -89,7 +89,7 @@ func (f *File) Commit(ctx context.Context, o CommitOptions) (Attr, error) {
 	if o.Keep {
 		r.Flags |= remofile2.CommitKeep
 	}
-	a, err := f.behindWrites(ctx, &r)
+	a, err := f.askBehindWrites(ctx, &r)
 	if err != nil {
 		return Attr{}, f.failure(op, err)
 	}
