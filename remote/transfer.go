@@ -27,7 +27,8 @@ type TransferOptions struct {
 	// transfer has left counts as well, when it has been found to be right: in
 	// chunks of 256 KiB or more, and in a download perhaps before what precedes
 	// it. Returning false cancels the transfer, of which nothing is kept; it
-	// fails with Cancelled.
+	// fails with Cancelled. The files of a directory then come one after the other, as
+	// a name does not tell them apart: without it they come side by side.
 	Progress func(chunk []byte, remaining, size int64, name string) bool
 	// Resumed is called before Progress where a chunk is there already, with
 	// its length in bytes and the name of the whole file.
