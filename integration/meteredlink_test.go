@@ -6,20 +6,14 @@ import (
 	"testing"
 )
 
-// meteredLink is a link between clients and a server that counts what it carries: a proxy
-// of TCP.
+// meteredLink is a link between clients and a server that counts what it carries.
 type meteredLink struct {
-	address  string // where clients find the server
-	listener net.Listener
-	running  sync.WaitGroup // the accepting goroutine, and those of the connections
+	*proxy
 
-	mu     sync.Mutex // guards what follows
-	server string
-	closed bool
-	conns  []net.Conn
-	bytes  int64 // carried, in both directions
-	mark   int64 // of bytes, when then is called; 0 is never
-	then   func()
+	mu    sync.Mutex // guards what follows
+	bytes int64      // carried, in both directions
+	mark  int64      // of bytes, when then is called; 0 is never
+	then  func()
 
 	calling sync.WaitGroup // then, while it runs; added to under mu
 }
@@ -27,27 +21,9 @@ type meteredLink struct {
 // startMeteredLink starts a link, which ends with the test.
 func startMeteredLink(t testing.TB, server string) *meteredLink {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &meteredLink{address: listener.Addr().String(), listener: listener, server: server}
-	l.running.Go(l.accept)
-	t.Cleanup(l.close)
+	l := new(meteredLink)
+	l.proxy = startProxy(t, server, l.carryBoth)
 	return l
-}
-
-// lead makes the link one to another server, for connections to come.
-func (l *meteredLink) lead(server string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.server = server
-}
-
-func (l *meteredLink) target() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.server
 }
 
 // after calls then when so many bytes more have been carried, at least 1; nothing more is
@@ -73,59 +49,12 @@ func (l *meteredLink) carried() int64 {
 	return l.bytes
 }
 
-// accept ends with the listener.
-func (l *meteredLink) accept() {
-	for {
-		client, err := l.listener.Accept()
-		if err != nil {
-			return
-		}
-		l.running.Go(func() { l.connect(client) })
-	}
-}
-
-// connect carries a connection until one side has ended it.
-func (l *meteredLink) connect(client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial("tcp", l.target())
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	if !l.keep(client, server) {
-		return
-	}
+// carryBoth carries a connection until one side has ended it.
+func (l *meteredLink) carryBoth(client, server *net.TCPConn) {
 	var up sync.WaitGroup
 	up.Go(func() { l.carry(client, server) })
 	l.carry(server, client)
 	up.Wait()
-}
-
-// keep has close close the connections, too.
-func (l *meteredLink) keep(conns ...net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conns = append(l.conns, conns...)
-	return !l.closed
-}
-
-func (l *meteredLink) close() {
-	l.listener.Close()
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
-	l.cut()
-	l.running.Wait()
-}
-
-// cut ends all connections, with what is under way.
-func (l *meteredLink) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.conns {
-		c.Close()
-	}
-	l.conns = nil
 }
 
 // carry carries one direction of a connection, and ends it all.

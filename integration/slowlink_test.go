@@ -13,36 +13,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slowLink is a link with a delay and a rate between clients and a server: a proxy of
-// TCP. Its connections share the rate, which each direction has for itself. They open
-// without a delay: what both sides send is late, not TCP's own handshake.
+// slowLink is a link with a delay and a rate between clients and a server. Its connections
+// share the rate, which each direction has for itself. They open without a delay: what both
+// sides send is late, not TCP's own handshake.
 type slowLink struct {
+	*proxy
 	t        testing.TB
-	address  string // where clients find the server
-	server   string
-	listener net.Listener
 	up, down direction
-	running  sync.WaitGroup // the accepting goroutine, and those of the connections
-
-	mu     sync.Mutex // guards what follows
-	closed bool
-	conns  []net.Conn
 }
 
 // startSlowLink starts a link of a round trip time and a rate in bits a second, which ends
 // with the test.
 func startSlowLink(t testing.TB, server string, rtt time.Duration, rate float64) *slowLink {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &slowLink{t: t, address: listener.Addr().String(), server: server, listener: listener}
+	l := &slowLink{t: t}
 	for _, d := range []*direction{&l.up, &l.down} {
 		d.delay, d.rate = rtt/2, rate/8
 	}
-	l.running.Go(l.accept)
-	t.Cleanup(l.close)
+	l.proxy = startProxy(t, server, l.carryBoth)
 	return l
 }
 
@@ -52,55 +40,16 @@ func (l *slowLink) ownTime(bytes int64, roundTrips int) time.Duration {
 	return l.up.duration(bytes) + time.Duration(roundTrips)*(l.up.delay+l.down.delay)
 }
 
-// accept ends with the listener.
-func (l *slowLink) accept() {
-	for {
-		client, err := l.listener.Accept()
-		if err != nil {
-			return
-		}
-		l.running.Go(func() { l.connect(client) })
-	}
-}
-
-// connect carries a connection until both sides have ended it.
-func (l *slowLink) connect(client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial("tcp", l.server)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	if !l.keep(client, server) {
-		return
-	}
+// carryBoth carries a connection until both sides have ended it.
+func (l *slowLink) carryBoth(client, server *net.TCPConn) {
 	var up sync.WaitGroup
 	var failed [2]error
-	up.Go(func() { failed[0] = l.up.carry(client.(*net.TCPConn), server.(*net.TCPConn)) })
-	failed[1] = l.down.carry(server.(*net.TCPConn), client.(*net.TCPConn))
+	up.Go(func() { failed[0] = l.up.carry(client, server) })
+	failed[1] = l.down.carry(server, client)
 	up.Wait()
 	if err := errors.Join(failed[:]...); err != nil {
 		l.t.Error(err)
 	}
-}
-
-// keep has close close the connections, too.
-func (l *slowLink) keep(conns ...net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conns = append(l.conns, conns...)
-	return !l.closed
-}
-
-func (l *slowLink) close() {
-	l.listener.Close()
-	l.mu.Lock()
-	l.closed = true
-	for _, c := range l.conns {
-		c.Close()
-	}
-	l.mu.Unlock()
-	l.running.Wait()
 }
 
 // direction is one of the two of a link.
