@@ -11,10 +11,14 @@ import (
 	. "github.com/remofile/remofile/protocol/remofile2"
 )
 
+// lostTime is what a busy machine may take to notice that a link is lost.
+const lostTime = 30 * time.Second
+
 // TestALostSessionMakesWay for an upload that begins again: what it has sent is resumed, and
 // its handle is no longer of use when it comes back.
 func TestALostSessionMakesWay(t *testing.T) {
 	s := serve(t, Options{})
+	s.uploads.signTime = lostTime
 	lost := s.dial2()
 	lost.want(CodeDone, partRequest(1, "/f", "p", 0))
 	lost.want(CodeDone, writeRequest(1, 0), []byte("half")...)
@@ -57,6 +61,7 @@ func TestALostSessionMakesWay(t *testing.T) {
 // TestWritesOfALostSessionEndBeforeItMakesWay: what is resumed changes no longer.
 func TestWritesOfALostSessionEndBeforeItMakesWay(t *testing.T) {
 	s := serve(t, Options{})
+	s.uploads.signTime = lostTime
 	const piece = 100_000
 	for round := range byte(20) {
 		lost, c := s.dial2(), s.dial2()
@@ -145,6 +150,7 @@ func TestASilentHolderIsWaitedFor(t *testing.T) {
 // TestRemofile1DisplacesALostSession, too: of that nothing stays.
 func TestRemofile1DisplacesALostSession(t *testing.T) {
 	s := serve(t, Options{})
+	s.uploads.signTime = lostTime
 	lost, one := s.dial2(), s.dial()
 	lost.want(CodeDone, stageRequest(1, "/f", 0))
 	lost.want(CodeDone, writeRequest(1, 0), []byte("half")...)
@@ -162,6 +168,7 @@ func TestRemofile1DisplacesALostSession(t *testing.T) {
 // TestAReservationIsDisplacedInTimeOrNot: nothing of it stays in the table.
 func TestAReservationIsDisplacedInTimeOrNot(t *testing.T) {
 	s := serve(t, Options{})
+	s.uploads.signTime = lostTime
 	other := s.dial2()
 	for range 30 {
 		lost := s.dial2()

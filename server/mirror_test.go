@@ -107,6 +107,7 @@ func TestAMirrorKeptByNoticesIsRight(t *testing.T) {
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			s := serve(t, Options{})
+			s.uploads.signTime = 0
 			s.mkdir("dir")
 			paths := []string{"/a", "/b", "/dir/a", "/dir/b"}
 			rnd := rand.New(rand.NewPCG(seed, 1))

@@ -17,7 +17,7 @@ type uploads struct {
 	limit int64 // bytes; 0 is none
 	seed  maphash.Seed
 	// signTime is how long a holder has for a sign of life: remofile2.SignTime, but in tests
-	// whose holders can't give any.
+	// in real time.
 	signTime time.Duration
 
 	mu       sync.Mutex            // guards what follows
