@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -45,7 +46,13 @@ func parseMountOptions(options []string) (*mountOptions, error) {
 
 // set reports false for an option that is not known.
 func (o *mountOptions) set(option string) (known bool, err error) {
-	name, value, _ := strings.Cut(option, "=")
+	name, value, valued := strings.Cut(option, "=")
+	switch name {
+	case "ro", "rw", "noexec", "exec", "allow_other":
+		if valued {
+			return true, errors.New("it takes no value")
+		}
+	}
 	switch name {
 	case "ro", "rw":
 		o.mount.ReadOnly = name == "ro"

@@ -30,7 +30,7 @@ func TestMountOptions(t *testing.T) {
 			t.Errorf("-o %q: %+v, %v, want %+v", options, o, err, want)
 		}
 	}
-	for _, option := range []string{"shiny", "uid=me", "uid=-1", "uid=4294967295", "gid=", "umask=8", "umask=1777", "timeout=0", "timeout=soon",
+	for _, option := range []string{"shiny", "ro=false", "allow_other=1", "uid=me", "uid=-1", "uid=4294967295", "gid=", "umask=8", "umask=1777", "timeout=0", "timeout=soon",
 		"cache=-1", "cache=NaN", "cache=1e300"} {
 		if _, err := parseMountOptions([]string{"ro", option}); err == nil || describe(err).status != exitUsage {
 			t.Errorf("-o %s: %v", option, err)
