@@ -88,8 +88,9 @@ func (n *node) attr(ctx context.Context, h *handle) (remote.Attr, error) {
 		a = e.Attr
 		return err
 	})
-	if err == nil && !n.IsRoot() && !n.is(&a) {
-		err = errNoName
+	gone := errors.Is(err, remote.NotFound) || err == nil && !n.is(&a)
+	if gone && !n.IsRoot() {
+		err = errNoName // the kernel looks the name up again
 	}
 	return a, err
 }
