@@ -23,7 +23,8 @@ type link2 struct {
 	// Guarded by session.mu.
 	sent    uint64 // the id that was sent last
 	watched bool   // the server owes an answer
-	useful  bool   // it has carried one
+	asked   bool   // it has carried a request
+	useful  bool   // it has carried an answer
 }
 
 func newLink2(s *session2, conn *zmtp.Conn, delay time.Duration) *link2 {

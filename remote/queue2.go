@@ -214,12 +214,18 @@ func (s *session2) next(l *link2) *call {
 	if s.link != l || i == len(s.queue.underWay) {
 		return nil
 	}
+	// After a link that has carried no answer, the next one gets one request, and the others with
+	// the answer to that: if it lasts no longer, there is some progress all the same.
+	if l.asked && !l.useful && s.outage.useless > 0 {
+		return nil
+	}
 	c := s.queue.underWay[i]
 	l.sent, c.sent, c.writing = c.ID, true, true
 	if c.Operation == remofile2.OpCancel { // its answer tells nothing
 		s.queue.remove(func(d *call) bool { return d == c })
 		return c
 	}
+	l.asked = true
 	full := len(s.queue.waiting) > 0 || 2*s.queue.bulk >= s.pace.window()
 	c.mark = s.pace.send(time.Now(), full)
 	return c
@@ -271,6 +277,9 @@ func (s *session2) answer(c *call, a remofile2.Answer, p answerPayload) {
 		c.end(nil)
 	}
 	s.advance()
-	s.link.useful = true
+	if !s.link.useful {
+		s.link.useful = true
+		s.link.rouse()
+	}
 	s.link.watch(s.queue.requests > 0)
 }
