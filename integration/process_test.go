@@ -207,6 +207,7 @@ func (p *serverProcess) mustRecover() {
 		if time.Now().After(deadline) {
 			p.t.Errorf("after %v the server still has %d goroutines and %d descriptors, before it had %d and %d",
 				patience, u.goroutines, u.descriptors, p.before.goroutines, p.before.descriptors)
+			p.logDescriptors()
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -219,6 +220,20 @@ func (p *serverProcess) mustRecover() {
 			allowedGrowth()>>20)
 	}
 	sameFiles(p.t, "outside the jail", p.outside(), p.outsideBefore)
+}
+
+// logDescriptors tells what the server has open.
+func (p *serverProcess) logDescriptors() {
+	p.t.Helper()
+	open := fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid)
+	entries, err := os.ReadDir(open)
+	if err != nil {
+		p.t.Log(err)
+	}
+	for _, e := range entries {
+		target, err := os.Readlink(filepath.Join(open, e.Name()))
+		p.t.Log(e.Name(), target, err)
+	}
 }
 
 // outside describes all files of root but those in the jail.
