@@ -51,7 +51,10 @@ func (c *client2) download(ctx context.Context, p string, w io.Writer, o *Transf
 }
 
 func (f *flow) download(ctx context.Context, p string, w io.Writer, o *TransferOptions) (int64, error) {
-	open := remofile2.Request{Operation: remofile2.OpOpen, Path: p, Flags: remofile2.OpenRead | remofile2.OpenFollow}
+	open := remofile2.Request{Operation: remofile2.OpOpen, Path: p, Flags: remofile2.OpenRead}
+	if !o.NoFollow {
+		open.Flags |= remofile2.OpenFollow
+	}
 	if err := f.push(ctx, &open, nil); err != nil {
 		return 0, err
 	}
@@ -67,6 +70,9 @@ func (f *flow) download(ctx context.Context, p string, w io.Writer, o *TransferO
 	opened, err := f.pop(ctx)
 	if err != nil {
 		return 0, err
+	}
+	if o.opened != nil {
+		*o.opened = attrOf(&opened.answer.Attr)
 	}
 	d := download2{flow: f, w: w, name: path.Base(p), attr: opened.answer.Attr, o: o, asked: first}
 	err = d.run(ctx)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,10 +16,17 @@ type incoming struct {
 	destination string
 	replace     bool
 	mode        fs.FileMode // less the umask, before resume
+	source      *Attr       // if not nil, the mode and the time that commit gives it
 
 	*os.File        // nil before it is written
 	path     string // of the file; "" when it has none of its own any longer
 	part     bool   // it may be kept, see makePart
+}
+
+// preserve has commit give the file the mode and the time that source has by then. Until then nobody
+// else can read it.
+func (in *incoming) preserve(source *Attr) {
+	in.source, in.mode = source, 0o600
 }
 
 // newIncoming fails where the destination can't be.
@@ -117,10 +125,8 @@ func (in *incoming) commit(size int64) error {
 	if err := in.create(); err != nil {
 		return err
 	}
-	if in.part {
-		if err := errors.Join(in.Chmod(in.mode), in.Truncate(size)); err != nil {
-			return localError("download", in.destination, err)
-		}
+	if err := in.complete(size); err != nil {
+		return localError("download", in.destination, err)
 	}
 	if err := closeCopy(in.File); err != nil {
 		return localError("download", in.destination, err)
@@ -132,6 +138,25 @@ func (in *incoming) commit(size int64) error {
 		unmark(in.File)
 	}
 	return nil
+}
+
+// complete gives the file the attributes that it will have, and a part the size.
+func (in *incoming) complete(size int64) error {
+	preserved := in.source != nil
+	if preserved {
+		in.mode = in.source.Mode.Perm()
+	}
+	var err error
+	if in.part {
+		err = in.Truncate(size)
+	}
+	if err == nil && (in.part || preserved) {
+		err = in.Chmod(in.mode)
+	}
+	if err == nil && preserved {
+		err = os.Chtimes(in.path, time.Time{}, in.source.Modified)
+	}
+	return err
 }
 
 // closeCopy closes a second descriptor of the file: some file systems report a failed write as late

@@ -67,6 +67,13 @@ func (c *Client) uploadFile(ctx context.Context, name, p string, o TransferOptio
 		return localError("upload", name, err)
 	}
 	src := source{Reader: f, intact: intact, part: shortDigest(absolute)}
+	if o.Preserve {
+		modified, mode := info.ModTime(), info.Mode().Perm()
+		src.changes, err = changesOf(&Changes{Modified: &modified, Mode: &mode})
+		if err != nil {
+			return localError("upload", name, err)
+		}
+	}
 	return c.uploadSource(ctx, p, src, info.Size(), o)
 }
 
@@ -87,6 +94,10 @@ func (c *Client) downloadFile(ctx context.Context, p, destination string, o Tran
 	in, err := newIncoming(destination, o.Replace)
 	if err != nil {
 		return err
+	}
+	if o.Preserve && c.Protocol() > 1 {
+		o.opened = new(Attr)
+		in.preserve(o.opened)
 	}
 	size, err := c.Download(ctx, p, in, o)
 	if err == nil {

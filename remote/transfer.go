@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/remofile/remofile/protocol"
+	"github.com/remofile/remofile/protocol/remofile2"
 )
 
 // TransferOptions are the options of an upload or a download. The zero value is
@@ -18,6 +19,12 @@ type TransferOptions struct {
 	// is complete; in the transfer of a directory, existing directories are
 	// used. Without it an existing name fails with Exists.
 	Replace bool
+	// NoFollow replaces a symbolic link of the server, and not the file that it leads to, and
+	// downloads nothing through one. Remofile 1 knows no links.
+	NoFollow bool
+	// Preserve gives the copy the permission bits and the modification time of the file. Remofile 1
+	// carries neither: there it does nothing.
+	Preserve bool
 	// ChunkSize is the size of the chunks in bytes; 0 is the client's. It fails
 	// with BadChunkSize where the server refuses it.
 	ChunkSize int
@@ -35,6 +42,7 @@ type TransferOptions struct {
 	Resumed func(bytes int64, name string)
 
 	expected int64 // size of the file to download in bytes, as a listing told; 0 is unknown
+	opened   *Attr // if not nil, becomes what the file to download was when it was opened
 }
 
 func (o *TransferOptions) check() error {
@@ -85,6 +93,8 @@ type source struct {
 	// part is what the server calls the part of it that an interrupted upload leaves,
 	// for another one to find it. "" is none.
 	part string
+	// changes are made to the copy before anybody sees it.
+	changes remofile2.Changes
 }
 
 func (c *Client) uploadSource(ctx context.Context, p string, src source, size int64, o TransferOptions) error {

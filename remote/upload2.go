@@ -45,7 +45,10 @@ func (c *client2) upload(ctx context.Context, p string, src source, size int64, 
 }
 
 func (u *upload2) run(ctx context.Context, p string) error {
-	r := remofile2.Request{Operation: remofile2.OpStage, Path: p, Mode: fileMode, Flags: remofile2.StageFollow, Part: u.src.part}
+	r := remofile2.Request{Operation: remofile2.OpStage, Path: p, Mode: fileMode, Part: u.src.part}
+	if !u.o.NoFollow {
+		r.Flags |= remofile2.StageFollow
+	}
 	if u.o.Replace {
 		r.Flags |= remofile2.StageReplace
 	}
@@ -55,7 +58,7 @@ func (u *upload2) run(ctx context.Context, p string) error {
 	if err := u.push(ctx, &r, nil); err != nil {
 		return err
 	}
-	commit := remofile2.Request{Operation: remofile2.OpCommit}
+	commit := remofile2.Request{Operation: remofile2.OpCommit, Changes: u.src.changes}
 	if u.src.part != "" {
 		had, err := u.resume(ctx, u.calls[0])
 		if err != nil {
