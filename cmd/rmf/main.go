@@ -39,6 +39,7 @@ type cli struct {
 	Folder   folderCommand   `cmd:"" aliases:"directory" help:"Create a remote directory."`
 	Upload   uploadCommand   `cmd:"" help:"Upload files and directories."`
 	Download downloadCommand `cmd:"" help:"Download files and directories."`
+	Sync     syncCommand     `cmd:"" help:"Make a directory what another one is."`
 	Remove   removeCommand   `cmd:"" help:"Remove a remote file or directory."`
 
 	Mount  mountCommand  `cmd:"" help:"Mount a remote directory as a local folder."`
@@ -79,7 +80,8 @@ func newParser(c *cli, out *output) (*kong.Kong, error) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{"version": version()},
 		kong.Writers(out.stdout, out.stderr),
-		rawStrings())
+		rawStrings(),
+		ruleFlags())
 }
 
 // version is the module's version as the build recorded it.

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/remofile/remofile/remote"
+)
+
+type syncCommand struct {
+	Local  syncLocalCommand  `cmd:"" help:"Bring what is new or changed in a local directory to a remote one."`
+	Remote syncRemoteCommand `cmd:"" help:"Bring what is new or changed in a remote directory to a local one."`
+}
+
+type syncLocalCommand struct {
+	syncFlags
+	LocalDirectory  string `arg:"" name:"local" help:"Local directory, the source."`
+	RemoteDirectory string `arg:"" name:"remote" help:"Remote directory, which is made where it is missing."`
+	connection
+}
+
+type syncRemoteCommand struct {
+	syncFlags
+	RemoteDirectory string `arg:"" name:"remote" help:"Remote directory, the source."`
+	LocalDirectory  string `arg:"" name:"local" help:"Local directory, which is made where it is missing."`
+	connection
+}
+
+// syncFlags are the flags of a synchronisation.
+type syncFlags struct {
+	DryRun   bool   `short:"n" help:"Change nothing; print what would be done."`
+	Delete   bool   `help:"Remove from the destination what the source does not have, but for what is left out by --exclude."`
+	Checksum bool   `help:"Compare files of the same size by their content, not by their modification time."`
+	Links    string `enum:"keep,follow" default:"keep" help:"keep: symbolic links stay links (the default); follow: files arrive as what they lead to."`
+	filterFlags
+}
+
+func (f *syncFlags) options() (o remote.SyncOptions, err error) {
+	o.Filter, err = f.filter()
+	o.DryRun, o.Delete, o.Checksum = f.DryRun, f.Delete, f.Checksum
+	o.Recursive, o.Conflict = true, remote.ConflictReplace
+	if f.Links == "keep" {
+		o.Links = remote.LinksKeep
+	}
+	return o, err
+}
+
+func (*syncLocalCommand) Help() string {
+	return `Files are compared by size and modification time; each is replaced in one step
+when its new content is complete. Permission bits and times are carried. What an
+interrupted run has not done, the next one does.
+
+` + filterHelp + `
+
+Examples:
+
+	rmf sync local ~/music /music
+	rmf sync local --delete --exclude '*.part' --exclude /cache/ . /backup
+	rmf sync local -n --include '*/' --include '*.ogg' --exclude '*' music /music`
+}
+
+func (*syncRemoteCommand) Help() string {
+	return `The other way round of "rmf sync local", whose help tells more. The local directory
+may stand first, too, if it is not an absolute path.
+
+` + filterHelp + `
+
+Examples:
+
+	rmf sync remote /music ~/music
+	rmf sync remote --delete --checksum /backup restored`
+}
+
+func (c *syncLocalCommand) Run(ctx context.Context, out *output) error {
+	if err := checkRemote(c.RemoteDirectory); err != nil {
+		return err
+	}
+	if err := checkLocalDirectory(c.LocalDirectory); err != nil {
+		return err
+	}
+	o, err := c.syncFlags.options()
+	if err != nil {
+		return err
+	}
+	client, err := c.dial(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+
+	_, err = client.SynchronizeUpload(ctx, c.LocalDirectory, c.RemoteDirectory, o)
+	return err
+}
+
+func (c *syncRemoteCommand) Run(ctx context.Context, out *output) error {
+	from, to := c.RemoteDirectory, c.LocalDirectory
+	if !strings.HasPrefix(from, "/") {
+		from, to = to, from // the original's order: only the local one may be relative
+	}
+	if err := checkRemote(from); err != nil {
+		return err
+	}
+	o, err := c.syncFlags.options()
+	if err != nil {
+		return err
+	}
+	client, err := c.dial(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+
+	_, err = client.SynchronizeDownload(ctx, from, to, o)
+	return err
+}
