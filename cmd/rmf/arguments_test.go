@@ -102,8 +102,9 @@ func TestHelpHasAnExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, command := range parser.Model.Leaves(true) {
-		if _, example, _ := strings.Cut(command.Detail, "\n\t"); !strings.Contains(example, "rmf "+command.Name) {
-			t.Errorf("rmf %s --help has no example: %q", command.Name, command.Detail)
+		name, _, _ := strings.Cut(command.FullPath(), " (") // its aliases
+		if _, example, _ := strings.Cut(command.Detail, "\n\t"); !strings.Contains(example, name) {
+			t.Errorf("%s --help has no example: %q", name, command.Detail)
 		}
 	}
 }
