@@ -46,6 +46,7 @@ var operations = [...]operation{
 	remofile2.OpAllocate: {do: (*task).allocate, handles: 1, changes: true, events: unix.IN_MODIFY},
 	remofile2.OpCopy:     {do: (*task).copyRange, handles: 2, changes: true, long: true},
 	remofile2.OpDigest:   {do: (*task).digest, handles: 1, long: true},
+	remofile2.OpChunks:   {do: (*task).cut, handles: 1, long: true},
 	remofile2.OpWatch:    {do: (*task).watch},
 	remofile2.OpUnwatch:  {do: (*task).unwatch},
 }

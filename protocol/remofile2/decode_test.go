@@ -71,7 +71,7 @@ func TestLaterVersionsElementsAreIgnored(t *testing.T) {
 // TestLaterVersionsNumbers is about operations, codes and events that this version does
 // not know.
 func TestLaterVersionsNumbers(t *testing.T) {
-	for _, op := range []Operation{0, OpUnwatch + 1, math.MaxUint16} {
+	for _, op := range []Operation{0, OpChunks + 1, math.MaxUint16} {
 		_, err := DecodeRequest(AppendRequest(nil, &Request{ID: 77, Operation: op}))
 		if e, ok := err.(*RequestError); !ok || e.ID != 77 || e.Code != CodeUnknownOperation {
 			t.Errorf("operation %d: error %#v", op, err)

@@ -52,6 +52,7 @@
 //	offset    = 0..9223372036854775807         ; bytes
 //	length    = 0..9223372036854775807         ; bytes
 //	block     = 1..9223372036854775807         ; bytes
+//	exponent  = 12..20                         ; of two, the length of chunks in bytes
 //	flags     = 0..4294967295                  ; a sum
 //	mode      = 0..511                         ; permission bits
 //	time      = -9223372036854775808..9223372036854775807    ; nanoseconds since 1970 in UTC
@@ -114,6 +115,7 @@
 //	26 DIGEST   [handle, offset, length, block] -> [] payload
 //	27 WATCH    [path] -> []
 //	28 UNWATCH  [path] -> []
+//	29 CHUNKS   [handle, offset, length, exponent] -> [] payload
 //
 // Requests are executed in parallel and answered in any order, but for those that name the same
 // handle: these are executed in the order in which they were sent, beginning with the one that opens
@@ -174,6 +176,19 @@
 // of each block of the range, 32 bytes each; the last block may be shorter, and what is behind
 // the end of the file is left out. What is asked of READ or DIGEST must fit into a payload.
 //
+// CHUNKS returns the chunks that begin in the range, one after the other from the offset on: the
+// length of each in bytes (4 bytes, the most significant one first) and its SHA-256 (32 bytes). A
+// chunk is 2^(exponent-2) bytes long or longer, and ends with the first byte with which the last
+// 64 have a remainder whose lowest exponent bits are 0; else after 2^(exponent+2) bytes, or with
+// the file. The remainder is that of a polynomial over GF(2), which has their bits as coefficients,
+// the most significant one of the first byte as the highest; the divisor, of degree 53, is
+// 0x3DA3358B4DC173 when written the same way. As many of the shortest chunks as there is room
+// for in the range, rounded up, must fit into a payload.
+//
+// An example: of the numbers 0, 1, 2 and so on, each of 4 bytes, the most significant one first, take the
+// SHA-256. One behind the other, the first 65536 bytes have, with exponent 12, chunks of 2405, 2052,
+// 3650, 4223, 16384, 1127, 2523, 5651, 1535, 3906, 5825, 1136, 4646, 4833, 3383 and 2257 bytes.
+//
 // # Staged files
 //
 // A file that is uploaded is staged: written where nobody sees it, and COMMIT makes it appear under
@@ -228,13 +243,13 @@
 // What a session may cost the server, besides the limits of package protocol:
 //
 //	requests       128         under way; one more is TOO_MANY
-//	bytes          16 MiB      that they take together: payloads, what READ and DIGEST ask for, and most of
-//	                           LIST; more is TOO_MANY
+//	bytes          16 MiB      that they take together: payloads, what READ, DIGEST and CHUNKS ask for, most
+//	                           of LIST, and the longest chunk of CHUNKS and 512 KiB; more is TOO_MANY
 //	unread         256         requests that are under way or whose answer the client has not read yet, and
 //	                           32 MiB of them: the server reads nothing more before it is less
 //	all requests   16384       of all sessions together, counted so, and
 //	all bytes      512 MiB     of them: one more waits for 10 s at most, and then is BUSY
-//	executed       512         requests of all sessions at a time; DIGEST and COPY take turns besides
+//	executed       512         requests of all sessions at a time; DIGEST, CHUNKS and COPY take turns besides
 //	payload        1 MiB       a longer one, or asking for one, is a BAD_REQUEST
 //	frame          8 MiB       is what a compressed payload refers back to at most, and its blocks
 //	                           are one for each 256 bytes of the payload and one more; else it

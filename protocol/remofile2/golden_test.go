@@ -66,6 +66,7 @@ var goldenRequests = map[string]Request{
 	"ALLOCATE":                      {ID: math.MaxUint32, Operation: OpAllocate, Handle: 3, Length: 1 << 30, Flags: AllocateKeepSize | AllocateZero},
 	"COPY":                          {ID: 1 << 32, Operation: OpCopy, Handle: 3, Offset: 24, ToHandle: 4, ToOffset: 23, Length: 1000},
 	"DIGEST":                        {ID: MaxID, Operation: OpDigest, Handle: 3, Length: 1 << 30, Block: 1 << 17},
+	"CHUNKS":                        {ID: 37, Operation: OpChunks, Handle: 3, Offset: 100, Length: 64 << 20, Exponent: 16},
 	"WATCH":                         {ID: 34, Operation: OpWatch, Path: "/"},
 	"UNWATCH":                       {ID: 35, Operation: OpUnwatch, Path: "/"},
 }
@@ -99,6 +100,7 @@ var goldenAnswers = map[string]Answer{
 	"ALLOCATE":        {ID: math.MaxUint32},
 	"COPY":            {ID: 1 << 32, Length: 1000},
 	"DIGEST":          {ID: MaxID},
+	"CHUNKS":          {ID: 37},
 	"WATCH":           {ID: 34},
 	"UNWATCH":         {ID: 35},
 	"STAT, a failure": {ID: 8, Code: CodeNotFound, Message: "/a/b: no entry “b”"},

@@ -66,17 +66,23 @@ const (
 	DefaultGrace = time.Minute
 )
 
+// cutBuffer is what the cutting of chunks takes besides the longest one, in bytes.
+const cutBuffer = 512 << 10
+
 // DigestSize is the length of a block's digest, in bytes.
 const DigestSize = sha256.Size
 
 // Cost returns how many bytes a request with a payload of so many takes while it is under
-// way: its payload, what its answer's may have, and a page of LIST.
+// way: its payload, what its answer's may have, a page of LIST, and what the cutting of CHUNKS
+// needs.
 func (r *Request) Cost(payload int) int64 {
 	switch r.Operation {
 	case OpRead:
 		return min(r.Length, MaxPayload)
 	case OpDigest:
 		return min(r.Blocks(), MaxPayload/DigestSize) * DigestSize
+	case OpChunks:
+		return min(r.Chunks(), MaxPayload/ChunkSize)*ChunkSize + LongestChunk(r.Exponent) + cutBuffer
 	case OpList:
 		return min(r.Length, MaxPage)
 	default:
@@ -86,8 +92,15 @@ func (r *Request) Cost(payload int) int64 {
 
 // Blocks returns how many digests DIGEST asks for.
 func (r *Request) Blocks() int64 {
-	if r.Length == 0 {
+	return pieces(r.Length, r.Block)
+}
+
+// Chunks returns how many chunks there may be for CHUNKS to return.
+func (r *Request) Chunks() int64 { return pieces(r.Length, ShortestChunk(r.Exponent)) }
+
+func pieces(length, piece int64) int64 {
+	if length == 0 {
 		return 0
 	}
-	return (r.Length-1)/r.Block + 1
+	return (length-1)/piece + 1
 }

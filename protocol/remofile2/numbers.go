@@ -35,6 +35,7 @@ const (
 	OpDigest
 	OpWatch
 	OpUnwatch
+	OpChunks
 )
 
 // Code tells how a request ended: the second element of an answer.

@@ -68,7 +68,7 @@ func (r random) request(op Operation) Request {
 	q := Request{
 		ID: 1 + r.Uint64N(MaxID), Operation: op, Handle: Handle(r.Uint32()), ToHandle: Handle(r.Uint32()),
 		Path: r.path(), ToPath: r.path(), Target: r.bytes(1, MaxTarget), Offset: r.length() / 2, ToOffset: r.length() / 2, Length: length,
-		Block: 1 + length, Flags: Flags(r.Uint32()) & op.spec().flags, Mode: r.mode(),
+		Block: 1 + length, Exponent: uint8(MinExponent + r.IntN(MaxExponent-MinExponent+1)), Flags: Flags(r.Uint32()) & op.spec().flags, Mode: r.mode(),
 		Part: r.bytes(0, MaxPart), Cursor: r.bytes(1, MaxName), Session: r.bytes(16, 16), Secret: r.bytes(32, 32),
 		Features: slices.Repeat([]string{"naïve"}, 1+r.IntN(MaxFeatures)), Cancel: 1 + r.Uint64N(MaxID),
 	}

@@ -29,6 +29,7 @@ type Request struct {
 	ToOffset int64  // bytes
 	Length   int64  // bytes; most of LIST
 	Block    int64  // bytes
+	Exponent uint8  // of two: of the length of chunks in bytes
 	Flags    Flags
 	Mode     uint16 // permission bits
 	Changes  Changes

@@ -235,7 +235,7 @@ func keys[T any]() string {
 func TestRangesOfTheSpecification(t *testing.T) {
 	readers := map[string]func([]byte) error{
 		"id": reads(idRule), "handle": reads(handleRule), "offset": reads(offsetRule), "length": reads(lengthRule),
-		"block": reads(blockRule), "flags": reads(flagsRule), "mode": reads(modeRule), "time": reads(timeRule), "kind": reads(kindRule),
+		"block": reads(blockRule), "exponent": reads(exponentRule), "flags": reads(flagsRule), "mode": reads(modeRule), "time": reads(timeRule), "kind": reads(kindRule),
 		"operation": readsOperation,
 		"code": func(b []byte) error {
 			return second(DecodeAnswer(OpGoodbye, slices.Concat([]byte{0x83, 1}, b, []byte{0x60})))
@@ -334,7 +334,7 @@ func TestSpecificationNamesEveryLimit(t *testing.T) {
 func TestSpecificationNamesEveryLimitOfSessions(t *testing.T) {
 	want := map[string][]string{
 		"requests":      {count(MaxRequests)},
-		"bytes":         {size(MaxBytes)},
+		"bytes":         {size(MaxBytes), size(cutBuffer)},
 		"unread":        {count(MaxUnread * MaxRequests), size(MaxUnread * MaxBytes)},
 		"payload":       {size(MaxPayload)},
 		"frame":         {size(MaxWindow), size(MinBlock)},

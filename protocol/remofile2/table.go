@@ -62,6 +62,7 @@ var operations = [...]operation{
 	OpDigest:   {"DIGEST", arguments{argHandle, argOffset, argLength, argBlock}, nil, 0, inAnswer, repeatable},
 	OpWatch:    {"WATCH", arguments{argPath}, nil, 0, noPayload, repeatable},
 	OpUnwatch:  {"UNWATCH", arguments{argPath}, nil, 0, noPayload, repeatable},
+	OpChunks:   {"CHUNKS", arguments{argHandle, argOffset, argLength, argExponent}, nil, 0, inAnswer, repeatable},
 }
 
 // event is one row of the table of notices.

@@ -8,6 +8,7 @@ from remofile2 import *
 
 PORT, TOKEN = int(sys.argv[1]), sys.argv[2]
 DATA = bytes(range(256)) * 1000
+RANDOM = b"".join(hashlib.sha256(n.to_bytes(4, "big")).digest() for n in range(2000))
 
 
 def upload(session, path, content, piece=100_000):
@@ -29,6 +30,25 @@ def download(session, path):
         offset += len(piece)
     session.ask(CLOSE, 2, 0)
     return content
+
+
+def chunks(content, exponent):
+    """Cuts a content as CHUNKS does."""
+    def remainder(n):
+        while n.bit_length() > 53:
+            n ^= 0x3DA3358B4DC173 << n.bit_length() - 54
+        return n
+
+    gone = [remainder(byte << 64 * 8) for byte in range(256)]
+    begin = 0
+    while begin < len(content):
+        end = min(begin + 2 ** (exponent - 2), len(content))
+        n = remainder(int.from_bytes(content[end - 64:end], "big"))
+        while end < min(begin + 2 ** (exponent + 2), len(content)) and n % 2 ** exponent:
+            n = remainder(n << 8 | content[end]) ^ gone[content[end - 64]]
+            end += 1
+        yield content[begin:end]
+        begin = end
 
 
 def names(session, directory, most):
@@ -80,6 +100,15 @@ def main():
     digests, = session.ask(DIGEST, 4, 0, 100, 4)
     assert digests == b"".join(hashlib.sha256(block).digest() for block in (bytes(3) + b"4", b"5678", b"9")), digests
     session.ask(SYNC, 4, 0)
+
+    # The chunks of a file, from an offset on and to the end.
+    upload(session, b"/from python/chunks", RANDOM)
+    session.ask(OPEN, 5, b"/from python/chunks", OPEN_READ, 0)
+    found, = session.ask(CHUNKS, 5, 100, len(RANDOM), 12)
+    assert found == b"".join(len(chunk).to_bytes(4, "big") + hashlib.sha256(chunk).digest()
+                             for chunk in chunks(RANDOM[100:], 12)), found
+    session.ask(CLOSE, 5, 0)
+    session.ask(REMOVE, b"/from python/chunks", 0)
 
     # The session outlives its connection, with what is open.
     session.lose_connection()
