@@ -32,7 +32,8 @@ type handle struct {
 	parent            *node         // of a file that was created here, or nil
 	name              string
 
-	ahead readAhead
+	ahead  readAhead
+	sticky // of a write, a flush or a sync
 
 	mu sync.Mutex // held for memory accesses only
 	// current is the file as the server has it open. Guarded by mu.
@@ -50,8 +51,6 @@ type handle struct {
 	// entryUnsynced: the file was created by this handle, and its name not yet put on stable storage.
 	// Guarded by mu.
 	entryUnsynced bool
-	// failure is the first error of a write, a flush or a sync, or 0. It stays. Guarded by mu.
-	failure syscall.Errno
 }
 
 var (
@@ -194,7 +193,7 @@ func (h *handle) touch() {
 func (h *handle) dirty() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.stage != noStage || h.failure != 0 || h.current.Unflushed() > 0
+	return h.stage != noStage || h.failed() != 0 || h.current.Unflushed() > 0
 }
 
 // Read reads from the server, or what was read ahead.
@@ -330,18 +329,5 @@ func (h *handle) giveUp(ctx context.Context) error {
 
 // fail logs a failure that leaves changes unsaved, records the first one and returns that.
 func (h *handle) fail(op string, err error) syscall.Errno {
-	errno := h.node.tree.unsaved(op, h.file().Name(), err)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.failure == 0 {
-		h.failure = errno
-	}
-	return h.failure
-}
-
-// failed returns the first failure, or 0.
-func (h *handle) failed() syscall.Errno {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.failure
+	return h.keep(h.node.tree.unsaved(op, h.file().Name(), err))
 }

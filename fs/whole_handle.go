@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"sync"
 	"syscall"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -15,10 +14,7 @@ type wholeHandle struct {
 	node     *wholeNode
 	writable bool
 
-	mu sync.Mutex // held for memory accesses only
-	// failure is the first error of a write or a flush, or 0. It stays: what
-	// comes after it would be saved without what failed. Guarded by mu.
-	failure syscall.Errno
+	sticky // of a write or a flush
 }
 
 var (
@@ -55,7 +51,7 @@ func (h *wholeHandle) Write(ctx context.Context, data []byte, off int64) (uint32
 	}
 	defer c.give()
 	if err := c.write(data, off); err != nil {
-		return 0, h.fail(h.node.tree.done("write", h.node.path, err))
+		return 0, h.keep(h.node.tree.done("write", h.node.path, err))
 	}
 	return uint32(len(data)), 0
 }
@@ -109,7 +105,7 @@ func (h *wholeHandle) save(ctx context.Context, op string, final bool) syscall.E
 		return 0
 	}
 	if err := n.save(ctx); err != nil {
-		return h.fail(n.tree.unsaved(op, n.path, err))
+		return h.keep(n.tree.unsaved(op, n.path, err))
 	}
 	return n.tree.done(op, n.path, nil)
 }
@@ -129,21 +125,4 @@ func (h *wholeHandle) Release(ctx context.Context) syscall.Errno {
 		n.tree.log.Error("unsaved changes are dropped", "op", op, "path", n.path)
 	}
 	return 0
-}
-
-// fail records the first failure and returns it.
-func (h *wholeHandle) fail(errno syscall.Errno) syscall.Errno {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.failure == 0 {
-		h.failure = errno
-	}
-	return h.failure
-}
-
-// failed returns the first failure, or 0.
-func (h *wholeHandle) failed() syscall.Errno {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.failure
 }
