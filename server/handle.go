@@ -175,9 +175,13 @@ func (s *session) drop(t *task) {
 	}
 }
 
+// mayFail are the changes of a file that a COMMIT does not need.
+var mayFail = map[remofile2.Operation]bool{remofile2.OpCommit: true, remofile2.OpAllocate: true}
+
 // miss takes note that a change of a file failed, or was not even begun; s.mu is held. What
 // follows it may have been sent already: a COMMIT would make a file visible that is not
-// whole. That a COMMIT failed changes nothing: there may be another one.
+// whole. That a COMMIT failed changes nothing: there may be another one. An ALLOCATE that failed takes
+// nothing away from what is written: programs do without.
 func (s *session) miss(t *task, err error) {
 	h := t.to
 	if h == nil {
@@ -186,7 +190,7 @@ func (s *session) miss(t *task, err error) {
 	if h == nil && t.Path == "" {
 		h = s.handles[t.Handle]
 	}
-	if h != nil && h.missed == nil && operations[t.Operation].changes && t.Operation != remofile2.OpCommit {
+	if h != nil && h.missed == nil && operations[t.Operation].changes && !mayFail[t.Operation] {
 		h.missed = err
 	}
 }

@@ -273,6 +273,15 @@ func TestACommitFailsWhereAWriteBeforeItFailed(t *testing.T) {
 	}
 }
 
+// TestACommitNeedsNoStorageThatWasRefused: a program that is refused an allocation goes on without.
+func TestACommitNeedsNoStorageThatWasRefused(t *testing.T) {
+	s := serve(t, Options{FileSizeLimit: 1000})
+	c := s.dial2()
+	c.want(CodeDone, stageRequest(1, "/f", 0))
+	c.want(CodeTooLarge, Request{Operation: OpAllocate, Handle: 1, Length: 1001})
+	c.want(CodeDone, commitRequest(1, 0))
+}
+
 // TestACommitStaysInTheJail has somebody move the directory out of it meanwhile.
 func TestACommitStaysInTheJail(t *testing.T) {
 	s := serve(t, Options{})

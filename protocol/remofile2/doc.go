@@ -192,9 +192,9 @@
 // # Staged files
 //
 // A file that is uploaded is staged: written where nobody sees it, and COMMIT makes it appear under
-// its name, whole, in one step. Where a request that should have changed it has failed, COMMIT
-// fails with the same code: it may have been sent before that was known. After COMMIT its handle
-// goes on as any other. The file follows its directory where that is renamed; where it is removed,
+// its name, whole, in one step. Where a request that should have changed it, other than ALLOCATE, has
+// failed, COMMIT fails with the same code: it may have been sent before that was known. After COMMIT its
+// handle goes on as any other. The file follows its directory where that is renamed; where it is removed,
 // COMMIT is NOT_FOUND.
 //
 // A second STAGE of a name is IN_USE as long as the first is under way, unless one of them is
