@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -52,8 +53,17 @@ func (c *Client) uploadFile(ctx context.Context, name, p string, o TransferOptio
 		return localError("upload", name, err)
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil {
+	return c.uploadOpened(ctx, f, name, p, o)
+}
+
+// uploadOpened is uploadFile of a file that is open, and read from its beginning.
+func (c *Client) uploadOpened(ctx context.Context, f *os.File, name, p string, o TransferOptions) error {
+	info, err := f.Stat()
+	if err != nil {
 		return localError("upload", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return &Error{Op: "upload", Path: name, Code: NotAFile}
 	}
 	intact := func() error {
 		now, err := f.Stat()
@@ -66,7 +76,7 @@ func (c *Client) uploadFile(ctx context.Context, name, p string, o TransferOptio
 	if err != nil {
 		return localError("upload", name, err)
 	}
-	src := source{Reader: f, intact: intact, part: shortDigest(absolute)}
+	src := source{Reader: io.NewSectionReader(f, 0, info.Size()), intact: intact, part: shortDigest(absolute)}
 	if o.Preserve {
 		modified, mode := info.ModTime(), info.Mode().Perm()
 		src.changes, err = changesOf(&Changes{Modified: &modified, Mode: &mode})

@@ -32,6 +32,11 @@ var errNotOurs = errors.New("not a part of ours")
 // partName returns the name of the part for a destination of this name in its directory.
 func partName(name string) string { return partPrefix + shortDigest(name) }
 
+// isPartName reports whether a part may have that name.
+func isPartName(name string) bool {
+	return len(name) == len(partPrefix)+32 && strings.HasPrefix(name, partPrefix)
+}
+
 // shortDigest returns 32 characters by which something long is found again.
 func shortDigest(s string) string {
 	sum := sha256.Sum256([]byte(s))

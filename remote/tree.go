@@ -170,10 +170,6 @@ func ensureLocalDirectory(name string, existing bool) error {
 	return localError(op, name, err)
 }
 
-// treeTasks is how many files and directories of a tree are transferred at a time: a small
-// one costs a round trip.
-const treeTasks = 64
-
 // tree is the transfer of a tree. It goes through the tree in order, and starts a task for
 // each file. A task may wait for those that were started before it.
 type tree struct {
@@ -188,12 +184,6 @@ type tree struct {
 
 	mu     sync.Mutex
 	failed []failedTask // guarded by mu
-}
-
-// failedTask is what did not succeed.
-type failedTask struct {
-	number int // of tree.started
-	err    error
 }
 
 func newTree(ctx context.Context, c *Client, o TransferOptions) *tree {

@@ -21,8 +21,13 @@ type WalkFunc func(p string, e Entry, err error) error
 // listed side by side, ahead of fn; a tree of any size takes no more memory than some of its
 // directories.
 func (c *Client) Walk(ctx context.Context, dir string, fn WalkFunc) error {
+	return c.walk(ctx, dir, true, fn)
+}
+
+// walk is Walk that tells of links what they lead to only with follow.
+func (c *Client) walk(ctx context.Context, dir string, follow bool, fn WalkFunc) error {
 	listing, cancel := context.WithCancel(ctx)
-	w := &walk{client: c, ctx: listing, fn: fn}
+	w := &walk{client: c, ctx: listing, follow: follow, fn: fn}
 	defer w.listings.Wait()
 	defer cancel()
 	err := w.visit(&branch{path: dir}, func(err error) error { return err })
@@ -54,6 +59,7 @@ func tooDeep(op, p string) error {
 type walk struct {
 	client   *Client
 	ctx      context.Context
+	follow   bool // links
 	fn       WalkFunc
 	listings sync.WaitGroup
 	entries  atomic.Int64 // of pages that are there and not visited
@@ -212,7 +218,7 @@ func (w *walk) ask(b *branch) {
 			if b.after == "" {
 				most = firstPage
 			}
-			b.page, b.next, b.err = w.client.page(w.ctx, b.path, b.after, most, true)
+			b.page, b.next, b.err = w.client.page(w.ctx, b.path, b.after, most, w.follow)
 		}
 		w.entries.Add(int64(len(b.page)))
 		close(b.listed)
