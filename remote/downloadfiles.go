@@ -7,7 +7,7 @@ import (
 )
 
 // DownloadFiles fetches files and directories into the local directory destination, which must exist.
-// Sources are paths of the server; that of its root stands for all in it. Errors are those of UploadFiles.
+// Sources are paths of the server, or patterns of them, as Glob describes them; that of its root stands for all in it. Errors are those of UploadFiles.
 func (c *Client) DownloadFiles(ctx context.Context, sources []string, destination string, o TreeOptions) (Summary, error) {
 	const op = "download"
 	local, err := openLocal(op, destination)
@@ -17,7 +17,7 @@ func (c *Client) DownloadFiles(ctx context.Context, sources []string, destinatio
 	defer local.close()
 	e := newEngine(ctx, c, SyncOptions{TreeOptions: o})
 	arrivals := make(arrivals)
-	for _, s := range c.look(ctx, sources, o) {
+	for _, s := range c.look(ctx, e.expand(sources), o) {
 		if e.stopped.Load() {
 			break
 		}
@@ -37,6 +37,19 @@ func (c *Client) DownloadFiles(ctx context.Context, sources []string, destinatio
 		(&run{engine: e, source: there, remote: there, local: local, to: local}).transfer(i, arrival)
 	}
 	return e.finish()
+}
+
+// expand returns what the patterns among the sources stand for, and the others as they are.
+func (e *engine) expand(sources []string) (all []string) {
+	for _, source := range sources {
+		matches, err := e.client.globIn(e.ctx, e.o.Relative, source)
+		if err != nil {
+			e.fail(source, err)
+			continue
+		}
+		all = append(all, matches...)
+	}
+	return all
 }
 
 // remoteSource is a source of a download.

@@ -20,39 +20,46 @@ const maxMatches = 100_000
 // pattern is the only one, and one that is no pattern is not looked for. Where nothing matches it
 // fails with NotFound, where more than 100,000 paths do with TooLarge.
 func (c *Client) Glob(ctx context.Context, pattern string) ([]string, error) {
-	cleaned, err := clean(pattern)
-	if err != nil {
-		return nil, c.failure("glob", pattern, err)
+	return c.globIn(ctx, "", pattern)
+}
+
+// globIn is Glob for a pattern of paths that are relative to dir, unless that is "", and stay it.
+func (c *Client) globIn(ctx context.Context, dir, pattern string) ([]string, error) {
+	const op = "glob"
+	cleaned, err := clean(path.Join(dir, pattern))
+	if err != nil || !hasMeta(pattern) {
+		return []string{pattern}, c.failure(op, pattern, err)
 	}
-	if !hasMeta(pattern) {
-		return []string{cleaned}, nil
-	}
-	if _, err := c.Stat(ctx, cleaned); !errors.Is(err, NotFound) && !errors.Is(err, NotDirectory) && !errors.Is(err, InvalidName) {
-		return []string{cleaned}, err
+	if _, err := c.Stat(ctx, cleaned); !isNoPath(err) {
+		return []string{pattern}, err
 	}
 	g, err := newGlob(pattern)
 	if err != nil {
-		return nil, c.failure("glob", pattern, err)
+		return nil, c.failure(op, pattern, &Error{Code: InvalidName, Err: err})
 	}
-	err = c.find(ctx, g)
-	if err == nil || errors.Is(err, NotFound) || errors.Is(err, NotDirectory) {
+	if err = c.find(ctx, g, path.Join(dir, g.root)); err == nil || isNoPath(err) {
 		err = g.found()
 	}
-	return g.matches, c.failure("glob", pattern, err)
+	return g.matches, c.failure(op, pattern, err)
 }
 
-// find collects what matches, by a walk where that may be at any depth.
-func (c *Client) find(ctx context.Context, g *glob) error {
+// isNoPath reports whether err says that there is no such path.
+func isNoPath(err error) bool {
+	return errors.Is(err, NotFound) || errors.Is(err, NotDirectory) || errors.Is(err, InvalidName)
+}
+
+// find collects what matches in the directory root, by a walk where that may be at any depth.
+func (c *Client) find(ctx context.Context, g *glob, root string) error {
 	if !slices.Contains(g.deeper, true) {
-		return c.findIn(ctx, g, g.root, "")
+		return c.findIn(ctx, g, root, "")
 	}
-	under := strings.TrimSuffix(g.root, "/") + "/"
-	return c.Walk(ctx, g.root, func(p string, e Entry, err error) error {
+	under := strings.TrimSuffix(root, "/") + "/"
+	return c.Walk(ctx, root, func(p string, e Entry, err error) error {
 		if err != nil {
 			return err
 		}
 		rel := strings.TrimPrefix(p, under)
-		if err := g.visit(p, rel, e.IsDir()); err != nil {
+		if err := g.visit(rel, e.IsDir()); err != nil {
 			return err
 		}
 		if e.IsDir() && !e.Link && !g.enters(rel) {
@@ -62,48 +69,43 @@ func (c *Client) find(ctx context.Context, g *glob) error {
 	})
 }
 
-// findIn collects what matches in a directory, that is in in the root of g.
+// findIn collects what matches in a directory, whose path is in in the root of the pattern.
 func (c *Client) findIn(ctx context.Context, g *glob, dir, in string) error {
 	for e, err := range c.Entries(ctx, dir) {
 		if err != nil {
 			return err
 		}
-		p, rel := path.Join(dir, e.Name), path.Join(in, e.Name)
-		if err := g.visit(p, rel, e.IsDir()); err != nil {
+		rel := path.Join(in, e.Name)
+		if err := g.visit(rel, e.IsDir()); err != nil {
 			return err
 		}
 		if !e.IsDir() || e.Link || !g.enters(rel) {
 			continue
 		}
-		if err := c.findIn(ctx, g, p, rel); err != nil {
+		if err := c.findIn(ctx, g, path.Join(dir, e.Name), rel); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// globLocal is Glob for local paths; one that is relative is relative to dir.
+// globLocal is globIn for local paths.
 func globLocal(dir, pattern string) ([]string, error) {
-	if dir == "" || filepath.IsAbs(pattern) {
-		dir = ""
-	} else {
-		dir += "/"
-	}
-	if _, err := os.Lstat(dir + pattern); err == nil || !hasMeta(pattern) {
+	if _, err := os.Lstat(filepath.Join(dir, pattern)); err == nil || !hasMeta(pattern) {
 		return []string{pattern}, nil
 	}
 	g, err := newGlob(pattern)
 	if err != nil {
 		return nil, &Error{Op: "glob", Path: pattern, Code: InvalidName, Err: err}
 	}
-	err = fs.WalkDir(os.DirFS(dir+g.root), ".", func(rel string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(os.DirFS(filepath.Join(dir, g.root)), ".", func(rel string, d fs.DirEntry, err error) error {
 		switch {
 		case rel == ".":
 			return err
 		case err != nil:
 			return fs.SkipDir // the shell's patterns pass over it, too
 		}
-		if err := g.visit(filepath.Join(g.root, rel), rel, d.IsDir()); err != nil {
+		if err := g.visit(rel, d.IsDir()); err != nil {
 			return err
 		}
 		if d.IsDir() && !g.enters(rel) {
@@ -196,15 +198,15 @@ func (g *glob) enters(rel string) bool {
 	return false
 }
 
-// visit takes the path p, if it matches.
-func (g *glob) visit(p, rel string, directory bool) error {
+// visit takes a path, if it matches.
+func (g *glob) visit(rel string, directory bool) error {
 	if !g.pattern.matches(rel, directory) {
 		return nil
 	}
 	if len(g.matches) == maxMatches {
 		return &Error{Code: TooLarge, Err: fmt.Errorf("more than %d files match the pattern", maxMatches)}
 	}
-	g.matches = append(g.matches, p)
+	g.matches = append(g.matches, path.Join(g.root, rel))
 	return nil
 }
 

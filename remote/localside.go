@@ -199,7 +199,7 @@ func (w *localWalk) entry(dir int, p, name string, depth int) error {
 	if e.Link && w.o.follow {
 		info, err := w.root.Stat(w.in(p))
 		if err != nil {
-			i.err = w.failure(p, err)
+			i.err = w.linkFailure(p, err)
 		} else {
 			i.Entry = localEntry(name, info)
 			i.Link = true
@@ -218,6 +218,16 @@ func (w *localWalk) entry(dir int, p, name string, depth int) error {
 		err = nil
 	}
 	return err
+}
+
+var errLeadsOut = errors.New("the symbolic link leads out of the directory that is transferred")
+
+// linkFailure is failure for a link that was to be followed: os.Root follows none out of it, which is no errno.
+func (s *localSide) linkFailure(p string, err error) error {
+	if errno := syscall.Errno(0); !errors.As(err, &errno) {
+		err = errLeadsOut
+	}
+	return s.failure(p, err)
 }
 
 // statAt returns the attributes of an entry of an open directory.

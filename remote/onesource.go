@@ -36,7 +36,7 @@ func (r *run) transfer(i item, arrival string) {
 			r.bring(outer, i, nil)
 		}
 	case !r.o.Recursive:
-		r.fail(arrival, &Error{Op: r.op(), Path: r.source.name(""), Code: NotAFile, Err: errNotRecursive})
+		r.fail(arrival, &Error{Op: r.op(), Path: r.source.name(""), Code: NotAFile, Err: ErrNotRecursive})
 	default:
 		if arrival != "" {
 			r.enter(outer, i, nil)
@@ -47,7 +47,8 @@ func (r *run) transfer(i item, arrival string) {
 	}
 }
 
-var errNotRecursive = errors.New("it is a directory")
+// ErrNotRecursive is the cause of an Error about a directory that TreeOptions.Recursive would have transferred.
+var ErrNotRecursive = errors.New("it is a directory")
 
 // makeAbove makes a directory of the destination and those above it, or accepts what is there.
 func (r *run) makeAbove(destination side, dir string) error {

@@ -9,6 +9,7 @@ import (
 )
 
 // UploadFiles sends local files and directories into the directory destination, which must exist.
+// A source may be a pattern, as Glob describes it.
 // A source that is a symbolic link is what it leads to, unless o.Links keeps it; no other link leads out of its source.
 // What fails is left out, and the others follow: the error joins (errors.Join) one for each. Only an
 // unreachable server or the end of ctx stops the whole.
@@ -26,16 +27,29 @@ func (c *Client) UploadFiles(ctx context.Context, sources []string, destination 
 		if e.stopped.Load() {
 			break
 		}
-		at := filepath.Join(o.Relative, source)
-		arrival, err := arrivals.name(filepath.ToSlash(source), localBase(at), o.Relative != "")
-		if err == nil {
-			err = e.uploadOne(at, cleaned, arrival)
-		}
-		if err != nil {
-			e.fail(source, c.failure("upload", source, err))
-		}
+		e.uploadMatches(source, cleaned, arrivals)
 	}
 	return e.finish()
+}
+
+// uploadMatches sends what a source stands for.
+func (e *engine) uploadMatches(pattern, destination string, arrivals arrivals) {
+	relative := e.o.Relative
+	sources, err := globLocal(relative, pattern)
+	if err != nil {
+		e.fail(pattern, err)
+		return
+	}
+	for _, source := range sources {
+		at := filepath.Join(relative, source)
+		arrival, err := arrivals.name(filepath.ToSlash(source), localBase(at), relative != "")
+		if err == nil {
+			err = e.uploadOne(at, destination, arrival)
+		}
+		if err != nil {
+			e.fail(source, e.client.failure("upload", source, err))
+		}
+	}
 }
 
 // isDirectory fails where a path of the server is none.
