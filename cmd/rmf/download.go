@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"path"
-	"path/filepath"
-
-	"github.com/remofile/remofile/remote"
 )
 
 type downloadCommand struct {
@@ -17,23 +13,32 @@ type downloadCommand struct {
 
 func (*downloadCommand) Help() string {
 	return `A file appears in the local directory when all of it has arrived. A name that
-exists there is refused unless --force replaces it. Symbolic links to files are
-fetched as the files, those to directories are not fetched.
+exists there is refused unless --force or --on-conflict says something else. Symbolic
+links to files are fetched as the files, those to directories are not fetched.
+
+A SOURCE may be a pattern of the server's names, in quotes: * ? [a-z] {a,b}, and ** for
+any number of directories. A name that exists as it is given is no pattern.
 
 An interrupted download of more than 1 MiB goes on where it stopped when it is run
 again within a day. Until then it leaves a file .rmf-part-..., which the next such
 download to the directory removes.
 
+` + transferHelp + `
+
 Examples:
 
 	rmf download /music/song.ogg
 	rmf download -r -p /music/albums /music/cover.png ~/music
+	rmf download '/music/**/*.ogg' all-songs
 	rmf download -r / ~/backup`
 }
 
 func (c *downloadCommand) Run(ctx context.Context, out *output) error {
-	paths, destination := split(c.Paths, ".")
-	sources, err := named(paths, remoteName)
+	sources, destination := split(c.Paths, ".")
+	if err := checkNames(sources, remoteName); err != nil {
+		return err
+	}
+	o, err := c.transferFlags.options()
 	if err != nil {
 		return err
 	}
@@ -46,47 +51,7 @@ func (c *downloadCommand) Run(ctx context.Context, out *output) error {
 	}
 	defer client.Close()
 
-	bar := newProgress(out, c.Progress)
-	return each(ctx, out, sources, func(s source) error {
-		defer bar.clear()
-		if s.name == "." {
-			return c.downloadRoot(ctx, client, destination, bar)
-		}
-		return c.download(ctx, client, s.path, filepath.Join(destination, s.name), bar)
-	})
-}
-
-// download tries each source as a file first: only for what turns out to be none
-// is it worth to have its directory listed.
-func (c *downloadCommand) download(ctx context.Context, client *remote.Client, from, to string, bar *progress) error {
-	o := remote.TransferOptions{Replace: c.Force}
-	bar.watch(&o)
-	err := client.DownloadFile(ctx, from, to, o)
-	if errors.Is(err, remote.NotAFile) {
-		entry, statErr := client.Stat(ctx, from)
-		switch {
-		case statErr != nil:
-			return statErr
-		case !entry.IsDir():
-			return err
-		case !c.Recursive:
-			return skipped(from)
-		}
-		err = client.DownloadDirectory(ctx, from, to, o)
-	}
-	return withHint(err, remote.Exists, "--force replaces it")
-}
-
-// downloadRoot brings all that is in the jail, which itself has no name, into the
-// local directory to.
-func (c *downloadCommand) downloadRoot(ctx context.Context, client *remote.Client, to string, bar *progress) error {
-	if !c.Recursive {
-		return skipped("/")
-	}
-	o := remote.TransferOptions{Replace: c.Force}
-	bar.watch(&o)
-	err := client.DownloadDirectory(ctx, "/", to, o)
-	return withHint(err, remote.Exists, "--force replaces it")
+	return c.run(ctx, out, client.DownloadFiles, sources, destination, o)
 }
 
 // remoteName is the name under which a remote path arrives; the root's content

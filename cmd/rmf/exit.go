@@ -94,22 +94,6 @@ func (o *output) report(err error) int {
 	return status
 }
 
-// each calls f for every item. A failure is reported and the others go on, unless
-// it would be that of all: the server's, or the interruption.
-func each[T any](ctx context.Context, out *output, items []T, f func(T) error) error {
-	status := exitDone
-	for _, item := range items {
-		status = max(status, out.report(f(item)))
-		if status > exitFailed || ctx.Err() != nil {
-			break
-		}
-	}
-	if status == exitDone {
-		return nil
-	}
-	return alreadyTold(status)
-}
-
 // describe is the one mapping of a failure to its exit status, line and hint.
 func describe(err error) *problem {
 	var (
@@ -123,7 +107,9 @@ func describe(err error) *problem {
 		return p
 	case errors.Is(err, context.Canceled):
 		return &problem{exitFailed, "interrupted", ""}
-	case errors.As(err, &r):
+	case errors.As(err, &r) && errors.Is(err, remote.ErrNotRecursive):
+		return &problem{exitFailed, r.Path + ": skipped, it is a directory", "-r transfers directories"}
+	case r != nil:
 		status, hint := statusOf(r.Code)
 		return &problem{status, remoteLine(r), hint}
 	case errors.As(err, &local):

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"strings"
-	"testing"
-	"time"
-)
+import "testing"
 
 // TestNamesOnATerminal holds that a name can't command a terminal, and reaches a
 // script as it is.
@@ -34,67 +30,5 @@ func TestOneLine(t *testing.T) {
 		if got := oneLine(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
-	}
-}
-
-// TestProgress holds when something is shown: on a terminal what takes long or is
-// asked for, elsewhere only what is asked for.
-func TestProgress(t *testing.T) {
-	for _, test := range []struct {
-		name             string
-		terminal, wanted bool
-		ago              time.Duration // the command's begin
-		want             string        // contained; "": nothing at all
-	}{
-		{"short on a terminal", true, false, 0, ""},
-		{"long on a terminal", true, false, time.Hour, "50%"},
-		{"asked for on a terminal", true, true, 0, "50%"},
-		{"long in a file", false, false, time.Hour, ""},
-		{"asked for in a file", false, true, 0, "song.ogg: 200 of 200 bytes, "},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			out, stdout, stderr := capture()
-			out.stderrTerminal = test.terminal
-			p := newProgress(out, test.wanted)
-			p.begun, p.shown = p.begun.Add(-test.ago), time.Time{}
-			half := make([]byte, 100)
-			for _, remaining := range []int64{200, 100} {
-				if !p.chunk(half, remaining, 200, "song.ogg") {
-					t.Error("the transfer was cancelled")
-				}
-			}
-			p.clear()
-			if got := stderr.String(); !strings.Contains(got, test.want) || test.want == "" && got != "" {
-				t.Errorf("standard error has %q, want %q", got, test.want)
-			}
-			if stdout.Len() > 0 {
-				t.Errorf("standard output has %q", stdout)
-			}
-		})
-	}
-}
-
-// TestProgressOfWhatWasThere holds that it is told, and does not make the rate any better.
-func TestProgressOfWhatWasThere(t *testing.T) {
-	out, _, stderr := capture()
-	p := newProgress(out, true)
-	for range 2 { // files
-		p.chunk(make([]byte, 100), 1_000_000, 1_000_000, "song.ogg")
-		p.started = p.started.Add(-time.Hour)
-		p.resume(999_900, "song.ogg")
-		p.chunk(make([]byte, 999_900), 999_900, 1_000_000, "song.ogg")
-	}
-	want := "song.ogg: 1000000 of 1000000 bytes, 999900 were there, 0.0 MB/s\n"
-	if got := stderr.String(); got != want+want {
-		t.Errorf("standard error has %q, want %q twice", got, want)
-	}
-}
-
-// TestProgressOfAnEmptyFile holds that nothing is divided by zero bytes.
-func TestProgressOfAnEmptyFile(t *testing.T) {
-	for _, terminal := range []bool{true, false} {
-		out, _, _ := capture()
-		out.stderrTerminal = terminal
-		newProgress(out, true).chunk(nil, 0, 0, "empty")
 	}
 }

@@ -28,14 +28,24 @@ type syncRemoteCommand struct {
 
 // syncFlags are the flags of a synchronisation.
 type syncFlags struct {
-	DryRun   bool   `short:"n" help:"Change nothing; print what would be done."`
-	Delete   bool   `help:"Remove from the destination what the source does not have, but for what is left out by --exclude."`
+	Delete   bool   `help:"Remove from the destination what the source does not have, but for what --exclude leaves out."`
 	Checksum bool   `help:"Compare files of the same size by their content, not by their modification time."`
 	Links    string `enum:"keep,follow" default:"keep" help:"keep: symbolic links stay links (the default); follow: files arrive as what they lead to."`
+	Watch    bool   `help:"Go on with what changes, until Ctrl-C."`
+	Quiet    bool   `short:"q" help:"Write no summary."`
+	reportFlags
 	filterFlags
 }
 
+// syncHelp is what the help of both commands says alike.
+const syncHelp = filterHelp + `
+
+` + jsonHelp
+
 func (f *syncFlags) options() (o remote.SyncOptions, err error) {
+	if f.Watch && f.DryRun {
+		return o, usage("--watch and --dry-run can't both be given", "")
+	}
 	o.Filter, err = f.filter()
 	o.DryRun, o.Delete, o.Checksum = f.DryRun, f.Delete, f.Checksum
 	o.Recursive, o.Conflict = true, remote.ConflictReplace
@@ -45,17 +55,45 @@ func (f *syncFlags) options() (o remote.SyncOptions, err error) {
 	return o, err
 }
 
+// synchronize is SynchronizeUpload or SynchronizeDownload of a client, from a directory to another.
+type synchronize func(ctx context.Context, from, to string, o remote.SyncOptions) (remote.Summary, error)
+
+// follow is FollowUpload or FollowDownload.
+type follow func(ctx context.Context, from, to string, o remote.FollowOptions) error
+
+// run synchronizes once, or again and again.
+func (f *syncFlags) run(ctx context.Context, out *output, once synchronize, again follow, from, to string, o remote.SyncOptions) error {
+	report := newTreeReport(out, f.reportFlags)
+	o.Observe = report.observe
+	if !f.Watch {
+		sum, err := once(ctx, from, to, o)
+		return report.finish(sum, !f.Quiet, err)
+	}
+	runs := 0
+	ran := func(sum remote.Summary, err error) {
+		runs++
+		report.finish(sum, !f.Quiet && (runs == 1 || changed(sum)), err) // it has told of err; the next run may succeed
+	}
+	return again(ctx, from, to, remote.FollowOptions{SyncOptions: o, Ran: ran})
+}
+
+// changed reports whether anything was done or failed.
+func changed(s remote.Summary) bool {
+	return s.Files+s.Directories+s.Links+s.Attributes+s.Removed+s.Renamed+s.Failed > 0
+}
+
 func (*syncLocalCommand) Help() string {
 	return `Files are compared by size and modification time; each is replaced in one step
 when its new content is complete. Permission bits and times are carried. What an
 interrupted run has not done, the next one does.
 
-` + filterHelp + `
+` + syncHelp + `
 
 Examples:
 
 	rmf sync local ~/music /music
 	rmf sync local --delete --exclude '*.part' --exclude /cache/ . /backup
+	rmf sync local --watch notes /notes
 	rmf sync local -n --include '*/' --include '*.ogg' --exclude '*' music /music`
 }
 
@@ -63,7 +101,7 @@ func (*syncRemoteCommand) Help() string {
 	return `The other way round of "rmf sync local", whose help tells more. The local directory
 may stand first, too, if it is not an absolute path.
 
-` + filterHelp + `
+` + syncHelp + `
 
 Examples:
 
@@ -88,8 +126,7 @@ func (c *syncLocalCommand) Run(ctx context.Context, out *output) error {
 	}
 	defer client.Close()
 
-	_, err = client.SynchronizeUpload(ctx, c.LocalDirectory, c.RemoteDirectory, o)
-	return err
+	return c.run(ctx, out, client.SynchronizeUpload, client.FollowUpload, c.LocalDirectory, c.RemoteDirectory, o)
 }
 
 func (c *syncRemoteCommand) Run(ctx context.Context, out *output) error {
@@ -110,6 +147,5 @@ func (c *syncRemoteCommand) Run(ctx context.Context, out *output) error {
 	}
 	defer client.Close()
 
-	_, err = client.SynchronizeDownload(ctx, from, to, o)
-	return err
+	return c.run(ctx, out, client.SynchronizeDownload, client.FollowDownload, from, to, o)
 }
