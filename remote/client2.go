@@ -19,6 +19,7 @@ import (
 type client2 struct {
 	*dialer
 	ahead   *semaphore.Weighted // bytes of aheadBudget
+	deltas  *semaphore.Weighted // transfers, of maxDeltas
 	changes *changes
 	running sync.WaitGroup // the goroutines of sessions: close waits for them
 
@@ -30,7 +31,7 @@ type client2 struct {
 
 // newClient2 begins with one connection.
 func newClient2(ctx context.Context, d *dialer, conn *zmtp.Conn) (*client2, error) {
-	c := &client2{dialer: d, ahead: semaphore.NewWeighted(aheadBudget), changes: newChanges()}
+	c := &client2{dialer: d, ahead: semaphore.NewWeighted(aheadBudget), deltas: semaphore.NewWeighted(maxDeltas), changes: newChanges()}
 	s := newSession2(d, c.changes, c.succeed)
 	l, err := s.attach(ctx, conn)
 	if err != nil {

@@ -27,10 +27,11 @@ type download2 struct {
 	attr remofile2.Attr // of the file when it was opened
 	o    *TransferOptions
 
-	part    resumable // w, where that has a part; else nil
-	theirs  *digests  // of the file, for as far as the part goes; nil where there is none
-	buffer  []byte    // for a block of the part
-	checked int64     // what is before it has been compared with the part
+	part    resumable      // w, where that has a part; else nil
+	theirs  *digests       // of the file, for as far as the part goes; nil where there is none
+	buffer  []byte         // for a block of the part
+	checked int64          // what is before it has been compared with the part, or the basis
+	delta   *downloadDelta // nil before it is needed
 
 	asked  int64 // bytes that have been asked for, or are there
 	done   int64 // bytes that have been written, or are there
@@ -64,7 +65,9 @@ func (f *flow) download(ctx context.Context, p string, w io.Writer, o *TransferO
 	if o.expected > 0 {
 		first = min(first, o.expected)
 	}
-	if err := f.push(ctx, &remofile2.Request{Operation: remofile2.OpRead, Length: first}, nil); err != nil {
+	if o.basis != nil {
+		first = 0 // it may be there
+	} else if err := f.push(ctx, &remofile2.Request{Operation: remofile2.OpRead, Length: first}, nil); err != nil {
 		return 0, err
 	}
 	opened, err := f.pop(ctx)
@@ -86,22 +89,19 @@ func (d *download2) run(ctx context.Context) error {
 	if d.theirs != nil {
 		defer d.theirs.drop()
 	}
-	if err := d.ask(ctx); err != nil {
-		return err
-	}
-	if err := d.receive(ctx); err != nil {
-		return err
-	}
-	for d.done < d.attr.Size {
+	defer d.endDelta()
+	first := d.asked > 0 // is under way, even where the file is empty
+	for first || d.done < d.attr.Size {
 		if err := d.ask(ctx); err != nil {
 			return err
 		}
-		if d.done == d.attr.Size {
+		if !first && d.done == d.attr.Size {
 			break // the rest is there
 		}
 		if err := d.receive(ctx); err != nil {
 			return err
 		}
+		first = false
 	}
 	return d.checkUnchanged(ctx)
 }
@@ -129,7 +129,7 @@ func (d *download2) ask(ctx context.Context) error {
 		return nil
 	}
 	for chunk := d.chunk(); d.asked < d.attr.Size && d.hasRoom(chunk); chunk = d.chunk() {
-		there, err := d.compare(ctx)
+		there, err := d.find(ctx)
 		if err != nil {
 			return err
 		}
@@ -150,6 +150,34 @@ func (d *download2) ask(ctx context.Context) error {
 	}
 	d.stated = true
 	return d.push(ctx, &remofile2.Request{Operation: remofile2.OpStat}, nil)
+}
+
+// find reports whether what comes next has been found here. If not, it is to be asked for, up to
+// checked where that is behind it.
+func (d *download2) find(ctx context.Context) (there bool, err error) {
+	if there, err := d.compare(ctx); err != nil || there {
+		return there, err
+	}
+	if d.o.basis == nil || d.part == nil || d.asked < d.checked {
+		return false, nil
+	}
+	if d.delta == nil {
+		if err := d.deltas.Acquire(ctx, 1); err != nil {
+			return false, context.Cause(ctx)
+		}
+		if d.delta, err = d.newDelta(ctx, d.asked); err != nil {
+			return false, err
+		}
+	}
+	return d.delta.take(ctx)
+}
+
+// endDelta gives back what find has taken.
+func (d *download2) endDelta() {
+	if d.delta != nil {
+		d.delta.list.drop()
+		d.deltas.Release(1)
+	}
 }
 
 // compare reports whether the next block is there. One that is another in the part is compared

@@ -20,7 +20,9 @@ import (
 // file anew; it fails with OutcomeUnknown where all of it had been sent, and it is not to
 // replace what may be the file itself.
 func (c *Client) UploadFile(ctx context.Context, source, p string, o TransferOptions) error {
-	err := anew(o.Replace, func() error { return c.uploadFile(ctx, source, p, o) })
+	err := anew(o.Replace, func() error {
+		return withoutDelta(o, func(o TransferOptions) error { return c.uploadFile(ctx, source, p, o) })
+	})
 	return c.failure("upload", p, err)
 }
 
@@ -108,6 +110,11 @@ func (c *Client) downloadFile(ctx context.Context, p, destination string, o Tran
 	if o.Preserve && c.Protocol() > 1 {
 		o.opened = new(Attr)
 		in.preserve(o.opened)
+	}
+	if o.Delta && o.Replace {
+		if o.basis = openLocalBasis(destination); o.basis != nil {
+			defer o.basis.Close()
+		}
 	}
 	size, err := c.Download(ctx, p, in, o)
 	if err == nil {

@@ -66,8 +66,10 @@ func (q *queue) remove(gone func(*call) bool) {
 }
 
 // bulk reports whether a request is a piece of a file's content: these wait for one another,
-// the others pass them.
-func (c *call) bulk() bool { return c.Operation.RequestPayload() || c.Operation.AnswerPayload() }
+// the others pass them. CHUNKS is none: its answer is short beside what it may take there.
+func (c *call) bulk() bool {
+	return c.Operation.RequestPayload() || c.Operation.AnswerPayload() && c.Operation != remofile2.OpChunks
+}
 
 // delivered returns how many bytes of content an answer says have come to the other side, or
 // brings.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/remofile/remofile/protocol"
@@ -25,6 +26,11 @@ type TransferOptions struct {
 	// Preserve gives the copy the permission bits and the modification time of the file. Remofile 1
 	// carries neither: there it does nothing.
 	Preserve bool
+	// Delta looks for what the file that is replaced has in common with the new one, wherever that
+	// stands, and moves only the rest, if both have more than 1 MiB. Both sides read and digest
+	// what they have for that. A server that can't do so moves all. Only UploadFile and DownloadFile
+	// know it, and those that use them.
+	Delta bool
 	// ChunkSize is the size of the chunks in bytes; 0 is the client's. It fails
 	// with BadChunkSize where the server refuses it.
 	ChunkSize int
@@ -37,12 +43,13 @@ type TransferOptions struct {
 	// fails with Cancelled. The files of a directory then come one after the other, as
 	// a name does not tell them apart: without it they come side by side.
 	Progress func(chunk []byte, remaining, size int64, name string) bool
-	// Resumed is called before Progress where a chunk is there already, with
-	// its length in bytes and the name of the whole file.
+	// Resumed is called before Progress where a chunk is there already, or with
+	// Delta in the file that is replaced, with its length in bytes and the name of the whole file.
 	Resumed func(bytes int64, name string)
 
-	expected int64 // size of the file to download in bytes, as a listing told; 0 is unknown
-	opened   *Attr // if not nil, becomes what the file to download was when it was opened
+	expected int64    // size of the file to download in bytes, as a listing told; 0 is unknown
+	opened   *Attr    // if not nil, becomes what the file to download was when it was opened
+	basis    *os.File // for Delta, what a download replaces; nil is none
 }
 
 func (o *TransferOptions) check() error {

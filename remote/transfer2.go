@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/remofile/remofile/protocol/remofile2"
 )
 
@@ -23,7 +25,8 @@ type flow struct {
 	handle remofile2.Handle
 	fixed  int64 // bytes that a request carries; 0 is as many as suit the link
 	calls  []*call
-	bytes  int64 // of calls
+	bytes  int64               // of calls
+	deltas *semaphore.Weighted // see maxDeltas; nil in a flow that is a part of another one
 }
 
 // flow begins a transfer, which ends with finish.
@@ -32,7 +35,7 @@ func (c *client2) flow(s *session2, o *TransferOptions) *flow {
 	s.flows++
 	s.mu.Unlock()
 	fixed := int64(cmp.Or(o.ChunkSize, c.opts.ChunkSize))
-	return &flow{session2: s, handle: s.newHandle(), fixed: min(fixed, int64(s.info.Payload))}
+	return &flow{session2: s, deltas: c.deltas, handle: s.newHandle(), fixed: min(fixed, int64(s.info.Payload))}
 }
 
 // chunk returns how many bytes the next request is to carry.
@@ -83,10 +86,15 @@ func (f *flow) drop() {
 // finish ends the transfer. What is still under way is not waited for, and neither is the
 // server's word that the file is closed.
 func (f *flow) finish(flags remofile2.Flags) {
-	f.drop()
 	f.mu.Lock()
 	f.flows--
 	f.mu.Unlock()
+	f.close(flags)
+}
+
+// close ends what is still under way, and closes the file, without waiting for it.
+func (f *flow) close(flags remofile2.Flags) {
+	f.drop()
 	closing := f.enqueue(&remofile2.Request{Operation: remofile2.OpClose, Handle: f.handle, Flags: flags}, nil)
 	f.calls = append(f.calls, closing)
 }

@@ -60,7 +60,7 @@ func (u *upload2) run(ctx context.Context, p string) error {
 	}
 	commit := remofile2.Request{Operation: remofile2.OpCommit, Changes: u.src.changes}
 	if u.src.part != "" {
-		had, err := u.resume(ctx, u.calls[0])
+		had, err := u.sendResumed(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -88,12 +88,33 @@ func (u *upload2) run(ctx context.Context, p string) error {
 	return nil
 }
 
-// resume sends the head and what else the part that the server has lacks, up to its end. It
+// sendResumed sends what the part that the server has lacks, and with Delta all that is behind it. It
 // returns the size of the part in bytes, 0 where there was none.
-func (u *upload2) resume(ctx context.Context, stage *call) (had int64, err error) {
-	if err := u.send(ctx, headSize); err != nil {
+func (u *upload2) sendResumed(ctx context.Context, p string) (had int64, err error) {
+	stage := u.calls[0]
+	if !u.o.Delta || !u.o.Replace {
+		if err := u.send(ctx, headSize); err != nil {
+			return 0, err
+		}
+		return u.resume(ctx, stage)
+	}
+	delta, err := u.openBasis(ctx, p)
+	if err != nil {
 		return 0, err
 	}
+	defer delta.close()
+	if had, err = u.resume(ctx, stage); err != nil {
+		return 0, err
+	}
+	usable, err := delta.usable(ctx)
+	if err == nil && usable {
+		err = delta.send(ctx)
+	}
+	return had, err
+}
+
+// resume sends what the part lacks, from the first byte on that is not done up to its end, and returns its size.
+func (u *upload2) resume(ctx context.Context, stage *call) (had int64, err error) {
 	staged, err := u.wait(ctx, stage)
 	if err != nil {
 		return 0, err
