@@ -217,16 +217,20 @@ func (f *File) isClosed() bool {
 }
 
 func (f *File) sendClose() *call {
-	return f.session.enqueue(&remofile2.Request{Operation: remofile2.OpClose, Handle: f.handle}, nil)
+	c := newCall(&remofile2.Request{Operation: remofile2.OpClose, Handle: f.handle}, nil)
+	c.attended = true
+	f.session.enqueueCall(c)
+	f.session.push()
+	return c
 }
 
-// begin sends a request about the file.
+// begin is session2.prepare for a request about the file.
 func (f *File) begin(ctx context.Context, r *remofile2.Request, payload *[]byte) (*call, error) {
 	if f.isClosed() {
 		return nil, fs.ErrClosed
 	}
 	r.Handle = f.handle
-	return f.session.begin(ctx, r, payload)
+	return f.session.prepare(ctx, r, payload)
 }
 
 // ask sends a request about the file and returns its answer.

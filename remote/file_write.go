@@ -57,7 +57,11 @@ func (f *File) write(ctx context.Context, r *remofile2.Request, piece []byte) (*
 	}
 	payload := f.session.buffer(int64(len(piece)))
 	copy(*payload, piece)
-	c, err := f.begin(ctx, r, payload)
+	if f.isClosed() {
+		return nil, fs.ErrClosed
+	}
+	r.Handle = f.handle
+	c, err := f.session.begin(ctx, r, payload)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type link2 struct {
 
 	// Guarded by session.mu.
 	sent    uint64 // the id that was sent last
+	sending bool   // somebody sends requests; after a failure for ever
 	watched bool   // the server owes an answer
 	asked   bool   // it has carried a request
 	useful  bool   // it has carried an answer
@@ -129,25 +130,43 @@ func (l *link2) takePayload(c *call, frames [][]byte) (p answerPayload, err erro
 	return p, err
 }
 
-// write sends the requests, one after the other. Small ones share a write.
+// write sends the requests that nobody has sent who waits for them.
 func (l *link2) write(ended <-chan struct{}) {
 	for {
-		c := l.session.next(l)
+		if l.sendAll(false) != nil {
+			return // the connection is closed, and the reader notices that
+		}
+		select {
+		case <-l.wake:
+			continue
+		case <-ended:
+			return
+		}
+	}
+}
+
+// sendAll sends the requests, one after the other, unless somebody else does: that sends them all.
+// Small ones share a write. A light hand leaves to the writer what the connection may not take at once.
+func (l *link2) sendAll(light bool) error {
+	s := l.session
+	if !s.takeSending(l) {
+		return nil
+	}
+	for {
+		c := s.next(l, light)
 		if c == nil {
-			if l.conn.Flush() != nil {
-				return // the connection is closed, and the reader notices that
+			if err := l.conn.Flush(); err != nil {
+				return err
 			}
-			select {
-			case <-l.wake:
-				continue
-			case <-ended:
-				return
+			if s.leaveSending(l, light) {
+				return nil
 			}
+			continue
 		}
 		err := l.send(c)
-		l.session.written(c)
+		s.written(c)
 		if err != nil {
-			return
+			return err
 		}
 	}
 }

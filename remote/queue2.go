@@ -15,6 +15,7 @@ type queue struct {
 	requests int     // of underWay, without CANCEL
 	bytes    int64   // of underWay, as remofile2.Request.Cost counts them
 	bulk     int64   // bytes of content among them
+	out      int64   // bytes of them that are sent, roughly
 }
 
 // empty takes all calls out of the queue.
@@ -46,7 +47,17 @@ func (q *queue) add(c *call) {
 	if c.bulk() {
 		q.bulk += c.bytes
 	}
+	q.out += c.weight
 }
+
+// What is under way where whoever waits for an answer sends requests, instead of the link's writer: a
+// connection takes that much without making them wait.
+const (
+	lightRequests = 32
+	lightBytes    = 16 << 10
+)
+
+func (q *queue) light() bool { return len(q.underWay) <= lightRequests && q.out <= lightBytes }
 
 // remove takes calls from those under way.
 func (q *queue) remove(gone func(*call) bool) {
@@ -61,6 +72,7 @@ func (q *queue) remove(gone func(*call) bool) {
 		if c.bulk() {
 			q.bulk -= c.bytes
 		}
+		q.out -= c.weight
 		return true
 	})
 }
@@ -159,7 +171,9 @@ func (s *session2) admit(c *call) {
 	c.trials = s.handles[c.Handle]
 	close(c.admitted)
 	if s.link != nil {
-		s.link.rouse()
+		if !c.attended {
+			s.link.rouse()
+		}
 		s.link.watch(s.queue.requests > 0)
 	}
 }
@@ -183,6 +197,9 @@ func (s *session2) timeOut(c *call, err error) {
 func (s *session2) abandonLocked(c *call) {
 	q := &s.queue
 	c.abandoned = true
+	if s.link != nil {
+		s.link.rouse() // nobody else may send it
+	}
 	if c.ID == 0 {
 		q.waiting = slices.DeleteFunc(q.waiting, func(w *call) bool {
 			return w == c && c.Operation != remofile2.OpClose // the handle has to go
@@ -207,21 +224,51 @@ func (s *session2) remove(gone func(*call) bool) {
 	s.advance()
 }
 
-// next returns the request that a link has to send after those that it has sent, nil for
-// none. On a new link that is the first without an answer.
-func (s *session2) next(l *link2) *call {
+// push sends what is to be sent, or has it sent.
+func (s *session2) push() {
+	s.mu.Lock()
+	l := s.link
+	s.mu.Unlock()
+	if l != nil {
+		l.sendAll(true) // that it fails the reader notices
+	}
+}
+
+// takeSending reports whether the caller is the one to send requests over a link, until leaveSending.
+func (s *session2) takeSending(l *link2) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, _ := s.queue.find(l.sent + 1)
-	if s.link != l || i == len(s.queue.underWay) {
+	if l.sending {
+		return false
+	}
+	l.sending = true
+	return true
+}
+
+// leaveSending reports false where there is something to be sent still.
+func (s *session2) leaveSending(l *link2, light bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.nextOn(l)
+	if c != nil && (!light || s.queue.light()) {
+		return false
+	}
+	l.sending = false
+	if c != nil {
+		l.rouse()
+	}
+	return true
+}
+
+// next returns the request that a link has to send after those that it has sent, nil for
+// none; with light none but where the writer is not needed.
+func (s *session2) next(l *link2, light bool) *call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.nextOn(l)
+	if c == nil || light && !s.queue.light() {
 		return nil
 	}
-	// After a link that has carried no answer, the next one gets one request, and the others with
-	// the answer to that: if it lasts no longer, there is some progress all the same.
-	if l.asked && !l.useful && s.outage.useless > 0 {
-		return nil
-	}
-	c := s.queue.underWay[i]
 	l.sent, c.sent, c.writing = c.ID, true, true
 	if c.Operation == remofile2.OpCancel { // its answer tells nothing
 		s.queue.remove(func(d *call) bool { return d == c })
@@ -231,6 +278,20 @@ func (s *session2) next(l *link2) *call {
 	full := len(s.queue.waiting) > 0 || 2*s.queue.bulk >= s.pace.window()
 	c.mark = s.pace.send(time.Now(), full)
 	return c
+}
+
+// nextOn is next that changes nothing; s.mu is held. On a new link that is the first without an answer.
+func (s *session2) nextOn(l *link2) *call {
+	i, _ := s.queue.find(l.sent + 1)
+	if s.link != l || i == len(s.queue.underWay) {
+		return nil
+	}
+	// After a link that has carried no answer, the next one gets one request, and the others with
+	// the answer to that: if it lasts no longer, there is some progress all the same.
+	if l.asked && !l.useful && s.outage.useless > 0 {
+		return nil
+	}
+	return s.queue.underWay[i]
 }
 
 // written takes the payload of a request back from the link that has sent it.

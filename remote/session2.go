@@ -48,6 +48,8 @@ type call struct {
 	remofile2.Request
 	begun    time.Time
 	bytes    int64         // as remofile2.Request.Cost counts them
+	weight   int64         // bytes that are sent, roughly
+	attended bool          // who has begun it is about to wait for it, or to push it
 	admitted chan struct{} // closed when it is under way, or err is set
 	answered chan struct{} // closed when answer and payload are set, or err
 	answer   remofile2.Answer
@@ -77,7 +79,7 @@ func newCall(r *remofile2.Request, payload *[]byte) *call {
 		size = len(*payload)
 	}
 	return &call{
-		Request: *r, begun: time.Now(), bytes: r.Cost(size), out: payload,
+		Request: *r, begun: time.Now(), bytes: r.Cost(size), weight: int64(len(r.Path) + len(r.ToPath) + len(r.Target) + size), out: payload,
 		admitted: make(chan struct{}), answered: make(chan struct{}),
 	}
 }
@@ -182,10 +184,26 @@ func (s *session2) rouse() {
 // gone. Somebody has to wait for the answer, or to abandon it. The payload, nil for none, is one
 // of buffer's, and the session's from now on.
 func (s *session2) begin(ctx context.Context, r *remofile2.Request, payload *[]byte) (*call, error) {
+	return s.beginCall(ctx, newCall(r, payload))
+}
+
+// prepare is begin for who waits at once, or pushes: that sends the request.
+func (s *session2) prepare(ctx context.Context, r *remofile2.Request, payload *[]byte) (*call, error) {
+	c := newCall(r, payload)
+	c.attended = true
+	return s.beginCall(ctx, c)
+}
+
+func (s *session2) beginCall(ctx context.Context, c *call) (*call, error) {
 	if err := s.goneError(); err != nil {
 		return nil, err
 	}
-	c := s.enqueue(r, payload)
+	s.enqueueCall(c)
+	select {
+	case <-c.admitted:
+	default:
+		s.push() // what it has to wait for
+	}
 	if err := s.attend(ctx, c.begun, c.admitted); err != nil {
 		s.abandon(c)
 		return nil, err
@@ -196,16 +214,20 @@ func (s *session2) begin(ctx context.Context, r *remofile2.Request, payload *[]b
 // enqueue is begin that does not wait for room.
 func (s *session2) enqueue(r *remofile2.Request, payload *[]byte) *call {
 	c := newCall(r, payload)
+	s.enqueueCall(c)
+	return c
+}
+
+func (s *session2) enqueueCall(c *call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		c.fail(s.err)
-		return c
+		return
 	}
 	s.queue.waiting = append(s.queue.waiting, c)
 	s.advance()
 	s.rouse()
-	return c
 }
 
 // wait returns when the answer is there; one that is no success is an error. When ctx ends
@@ -228,6 +250,7 @@ func (s *session2) wait(ctx context.Context, c *call) (*remofile2.Answer, error)
 // await returns when the answer is there, or won't come: the server has been silent for too
 // long. When ctx ends first, the request is still under way.
 func (s *session2) await(ctx context.Context, c *call) error {
+	s.push()
 	err := s.attend(ctx, c.begun, c.answered)
 	if err != nil && ctx.Err() == nil {
 		s.timeOut(c, err)
@@ -343,7 +366,7 @@ func (s *session2) buffer(size int64) *[]byte {
 
 // ask is begin and wait for an answer without a payload.
 func (s *session2) ask(ctx context.Context, r *remofile2.Request) (remofile2.Answer, error) {
-	c, err := s.begin(ctx, r, nil)
+	c, err := s.prepare(ctx, r, nil)
 	if err != nil {
 		return remofile2.Answer{}, err
 	}
