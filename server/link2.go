@@ -28,12 +28,7 @@ func (l *link) serve2(conn *zmtp.Conn, first [][]byte) error {
 		return err
 	}
 	defer s.detach(conn)
-	for err == nil {
-		var frames [][]byte
-		if frames, err = conn.ReadMessage(); err == nil {
-			err = s.receive(conn, frames)
-		}
-	}
+	err = l.read(s, conn)
 	if errors.Is(err, zmtp.ErrInterrupted) {
 		defer context.AfterFunc(l.life, s.cancel)()
 		s.drain()
@@ -66,35 +61,39 @@ func (l *link) begin2(conn *zmtp.Conn, frames [][]byte) (*session, error) {
 	return s, nil
 }
 
-// receive takes one message of the session's link. An error ends the link.
-func (s *session) receive(conn *zmtp.Conn, frames [][]byte) error {
+// receive takes one message of the session's link. The task that it returns, if any, is to be run by the caller,
+// for session.tasks. An error ends the link.
+func (s *session) receive(conn *zmtp.Conn, frames [][]byte) (*task, error) {
 	t := new(task)
 	var err error
 	if t.Request, err = remofile2.DecodeRequest(frames[0]); err == nil {
 		err = t.check(frames[1:], s.codec != nil)
 	}
 	if err != nil {
-		return refuse(conn, err)
+		return nil, refuse(conn, err)
 	}
 	done := remofile2.Answer{ID: t.ID}
 	switch t.Operation {
 	case remofile2.OpGoodbye:
 		s.close()
-		return errors.Join(errGoodbye, conn.WriteMessage(remofile2.AppendAnswer(nil, t.Operation, &done)))
+		return nil, errors.Join(errGoodbye, conn.WriteMessage(remofile2.AppendAnswer(nil, t.Operation, &done)))
 	case remofile2.OpCancel: // at once, however many requests are under way
 		s.cancelRequest(t.Cancel)
-		return conn.WriteMessage(remofile2.AppendAnswer(nil, t.Operation, &done))
+		return nil, conn.WriteMessage(remofile2.AppendAnswer(nil, t.Operation, &done))
 	}
 	if len(frames) > 1 {
 		s.server.buffers.keep(t, conn, frames[1])
 	}
 	t.cost = t.Cost(max(len(t.payload), t.size))
-	answer, err := s.start(conn, t)
+	here, answer, err := s.start(conn, t)
+	if here {
+		return t, nil
+	}
 	if answer == nil {
-		return err
+		return nil, err
 	}
 	s.server.buffers.put(t.memory)
-	return conn.WriteMessage(answer)
+	return nil, conn.WriteMessage(answer)
 }
 
 // check tells whether a request may come with these frames behind the header, of which a

@@ -36,8 +36,9 @@ type task struct {
 }
 
 // start starts the goroutine of a request that came over conn, which session.drain waits
-// for. A request that needs none has its answer at once. An error ends the link.
-func (s *session) start(conn *zmtp.Conn, t *task) (answer []byte, err error) {
+// for; or counts the caller for it, which is to run it here. A request that needs neither has its answer at once.
+// An error ends the link.
+func (s *session) start(conn *zmtp.Conn, t *task) (here bool, answer []byte, err error) {
 	lack := s.server.work.enter(s.life, t.cost)
 	defer func() {
 		if lack == nil && t.ctx == nil { // it was not started
@@ -52,10 +53,10 @@ func (s *session) start(conn *zmtp.Conn, t *task) (answer []byte, err error) {
 		s.changed.Wait()
 	}
 	if s.conn != conn || s.ended {
-		return nil, errTakenOver
+		return false, nil, errTakenOver
 	}
 	if answer, known := s.repeated(t); known {
-		return answer, nil
+		return false, answer, nil
 	}
 	s.lastID = max(s.lastID, t.ID)
 	t.session, t.done = s, make(chan struct{})
@@ -68,16 +69,33 @@ func (s *session) start(conn *zmtp.Conn, t *task) (answer []byte, err error) {
 		failed := answerTo(t.ID, err)
 		answer := remofile2.AppendAnswer(nil, t.Operation, &failed)
 		s.remember(t, answer)
-		return answer, nil
+		return false, answer, nil
 	}
+	here = s.load.requests == 0 && conn.Buffered() == 0 && !operations[t.Operation].long && t.isNext()
 	t.ctx, t.cancel = context.WithCancel(s.life)
 	t.start = time.Now()
 	t.answer.ID = t.ID
 	s.load.add(1, t.cost)
 	s.held.add(1, t.cost)
 	s.underWay[t.ID] = t
-	s.tasks.Go(t.run)
-	return nil, nil
+	if here {
+		s.tasks.Add(1)
+	} else {
+		s.tasks.Go(t.run)
+	}
+	return here, nil, nil
+}
+
+// isNext reports whether nothing has to be executed before.
+func (t *task) isNext() bool {
+	for _, before := range t.after {
+		select {
+		case <-before:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // admit checks the limits and the handles; s.mu is held.

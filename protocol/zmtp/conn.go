@@ -123,6 +123,10 @@ func (c *Conn) ReadMessage() (frames [][]byte, err error) {
 	}
 }
 
+// Buffered returns how many bytes have come already of what follows the message that ReadMessage returned last.
+// It is for the goroutine that reads.
+func (c *Conn) Buffered() int { return c.link.r.Buffered() }
+
 // Keep makes the frames that ReadMessage returned last the caller's, for as long as it
 // likes, and returns the memory that they all stand in. The next message comes to stand in
 // that of spare, nil for any.
