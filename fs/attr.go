@@ -61,7 +61,7 @@ func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
 			h.ahead.void()
 		}
 	}
-	n.last, n.known = *attr, true
+	n.last, n.known, n.told = *attr, true, time.Time{}
 }
 
 // wasTold reports whether attr is what the kernel was told last, and nothing was changed since; n.mu is held.
@@ -134,12 +134,21 @@ func (n *node) anyHandle() *handle {
 func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	ctx, cancel := patient(ctx)
 	defer cancel()
-	h, _ := f.(*handle)
-	a, err := n.attr(ctx, h)
-	a, err = n.orLast(a, err)
-	if err == nil {
+	changes, now := n.mark()
+	a, told, recent := n.recent()
+	var err error
+	if !recent {
+		h, _ := f.(*handle)
+		told = now
+		a, err = n.attr(ctx, h)
+	}
+	learnt := err == nil
+	if a, err = n.orLast(a, err); err == nil {
 		n.fill(&out.Attr, &a)
-		out.SetTimeout(n.tree.cacheTime)
+		out.SetTimeout(n.tree.cacheTime - time.Since(told))
+	}
+	if learnt {
+		n.learn(&a, changes, told)
 	}
 	return n.tree.done("getattr", n.label(), err)
 }
@@ -272,6 +281,7 @@ func (n *node) changing() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.pages, n.known = version{}, false
+	n.voidLocked()
 	for h := range n.handles {
 		h.ahead.void()
 	}

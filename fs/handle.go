@@ -319,6 +319,7 @@ func (h *handle) giveUp(ctx context.Context) error {
 		return nil
 	}
 	n.changing()
+	defer n.changing()
 	defer n.published(h)
 	var none int64
 	return n.at(func(p string) error {

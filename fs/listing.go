@@ -39,14 +39,22 @@ const mostListed = 100_000
 // listed returns the attributes of a name in the last listing of n, if that is young enough and
 // nothing was changed through this mount since.
 func (n *node) listed(name string) (a remote.Attr, told time.Time, ok bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	l := n.listing
-	if l == nil || l.changes != n.tree.changes.Load() || time.Since(l.told) >= n.tree.cacheTime {
+	l := n.recentListing()
+	if l == nil {
 		return a, told, false
 	}
 	a, ok = l.find(name)
 	return a, l.told, ok
+}
+
+// recentListing returns the last listing of n if that is as good as what the kernel keeps, or nil.
+func (n *node) recentListing() *listing {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if l := n.listing; l != nil && l.changes == n.tree.changes.Load() && time.Since(l.told) < n.tree.cacheTime {
+		return l
+	}
+	return nil
 }
 
 // keptListing is a listing that is kept, or was: there may be a newer one of the directory.
@@ -102,6 +110,7 @@ func (n *node) lastListing() *listing {
 func (n *node) entriesChange() {
 	n.entries.Add(1)
 	n.tree.changes.Add(1)
+	n.void()
 }
 
 // Readdir lists what the server has, or had where it can't be reached, and what it will have once it is
@@ -110,19 +119,29 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	const op = "readdir"
+	l := n.recentListing()
+	var err error
+	if l == nil {
+		l, err = n.listNow(ctx)
+	}
+	if err != nil {
+		return nil, n.tree.done(op, n.label(), err)
+	}
+	return gofs.NewListDirStream(n.dirEntries(l)), n.tree.done(op, n.label(), nil)
+}
+
+// listNow returns what the directory holds, or held where the server can't be reached.
+func (n *node) listNow(ctx context.Context) (*listing, error) {
 	l, err := n.list(ctx)
 	switch {
 	case err == nil:
 		n.tree.keepListing(l)
 	case errnoOf(err) == syscall.EHOSTDOWN:
 		if last := n.lastListing(); last != nil {
-			l, err = last, nil
+			return last, nil
 		}
 	}
-	if err != nil {
-		return nil, n.tree.done(op, n.label(), err)
-	}
-	return gofs.NewListDirStream(n.dirEntries(l)), n.tree.done(op, n.label(), nil)
+	return l, err
 }
 
 // list asks the server what the directory holds.

@@ -180,7 +180,6 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 		Name:                    fsType,
 		FsName:                  o.FsName,
 		AllowOther:              o.AllowOther,
-		Options:                 []string{"default_permissions"},
 		MaxWrite:                maxWrite,
 		MaxBackground:           maxBackground,
 		MaxInflightRequestBytes: maxRequestBytes,
@@ -193,6 +192,9 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 	if mo.FsName == "" {
 		mo.FsName = "rmf:" + dir
 	}
+	if o.AllowOther || os.Geteuid() != 0 {
+		mo.Options = append(mo.Options, "default_permissions")
+	} // else it only serves root, to whom permission bits mean nothing: the kernel need not ask for them
 	if o.ReadOnly {
 		mo.Options = append(mo.Options, "ro")
 	}

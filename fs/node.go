@@ -50,6 +50,10 @@ type node struct {
 	// reached. Guarded by mu.
 	last  remote.Attr
 	known bool
+	// told is when last was asked for; zero where something was changed since. Guarded by mu.
+	told time.Time
+	// changes counts what told depends on. Guarded by mu.
+	changes int64
 	// target is that of a symbolic link, which never changes, or "" as long as it is not known.
 	// Guarded by mu.
 	target string

@@ -173,6 +173,7 @@ func (n *node) Link(ctx context.Context, target gofs.InodeEmbedder, name string,
 			return a, err
 		}
 		from.changing()
+		defer from.changing()
 		err = from.at(func(old string) error {
 			a, err = n.tree.jail.Link(ctx, old, p)
 			return err

@@ -35,6 +35,8 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if h.isStaged() {
 		h.parent, h.name = n, name
 		n.addCreated(name, child)
+	} else {
+		child.changing() // it may have been there
 	}
 	h.open(child, false)
 	child.fillEntry(out, &a, time.Now())
@@ -112,6 +114,7 @@ func (n *node) revise(h *handle) error {
 	if told || h.isStaged() {
 		return nil
 	}
+	n.void()
 	const attributes = -1 // and no pages: for these it would wait until the open is over
 	if errno := n.NotifyContent(attributes, 0); errno != 0 && errno != syscall.ENOENT {
 		return errno
@@ -246,17 +249,33 @@ func (n *node) publishWith(ctx context.Context, sync bool) error {
 		return nil
 	}
 	n.changing()
+	defer n.changingDirectory()()
+	changes, told := n.mark()
 	var a remote.Attr
 	err = h.withFile(ctx, func(f *remote.File) (err error) {
 		a, err = f.Commit(ctx, h.commitOptions(sync))
 		return err
 	})
+	n.changing()
 	if err != nil {
 		return err
 	}
 	n.tree.follow(n, identityOf(&a))
 	n.published(h)
+	n.learn(&a, changes+1, told)
 	return nil
+}
+
+// changingDirectory voids what is known of the attributes of the directory that the node is in, now and when
+// what it returns is called.
+func (n *node) changingDirectory() (done func()) {
+	_, above := n.Parent()
+	if above == nil {
+		return func() {}
+	}
+	dir := above.Operations().(*node)
+	dir.void()
+	return dir.void
 }
 
 // stagedHandle returns the handle whose content is staged, or nil.
