@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/remofile/remofile/protocol/zmtp"
@@ -19,11 +20,21 @@ type reading struct {
 	session *session
 	conn    *zmtp.Conn
 	ended   chan error // gets why the link has ended, once
+
+	mu sync.Mutex // guards what follows
+	// since is when the request under way was begun by whoever has the turn; zero is none.
+	since time.Time
+	// relief gives the turn to another goroutine. It goes on, when armed, from one request to the next: to stop
+	// it each time would cost too much.
+	relief *time.Timer
+	armed  bool
 }
 
 // read reads until the link ends, and returns why it did.
 func (l *link) read(s *session, conn *zmtp.Conn) error {
 	r := &reading{link: l, session: s, conn: conn, ended: make(chan error, 1)}
+	r.relief = time.AfterFunc(time.Hour, r.relieve)
+	defer r.relief.Stop()
 	r.run()
 	return <-r.ended
 }
@@ -64,11 +75,55 @@ func (r *reading) end(err error) {
 	}
 }
 
-// execute executes a request, and reports whether the turn to read still is the caller's. Who gets it instead
-// ends with the link.
+// execute executes a request, and reports whether the turn to read still is the caller's.
 func (r *reading) execute(t *task) bool {
-	relief := time.AfterFunc(relieveTime, r.run)
 	defer r.session.tasks.Done()
+	since := r.begin()
 	t.run()
-	return relief.Stop()
+	return r.finish(since)
+}
+
+func (r *reading) begin() (since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.since = time.Now()
+	if !r.armed {
+		r.armed = true
+		r.relief.Reset(relieveTime)
+	}
+	return r.since
+}
+
+// finish reports whether the turn still is that of who began a request then.
+func (r *reading) finish(since time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.since != since {
+		return false
+	}
+	r.since = time.Time{}
+	return true
+}
+
+// relieve takes the turn where the request under way has had its time.
+func (r *reading) relieve() {
+	if r.isDue() {
+		r.run()
+	}
+}
+
+func (r *reading) isDue() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	left := relieveTime - time.Since(r.since)
+	switch {
+	case r.since.IsZero():
+		r.armed = false
+	case left > 0:
+		r.relief.Reset(left)
+	default:
+		r.armed, r.since = false, time.Time{}
+		return true
+	}
+	return false
 }
