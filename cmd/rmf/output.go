@@ -28,6 +28,16 @@ func newOutput(stdout, stderr *os.File) *output {
 	}
 }
 
+// columns is the width of the terminal that stderr is.
+func (o *output) columns() int {
+	if f, ok := o.stderr.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
+}
+
 // printf writes data.
 func (o *output) printf(format string, args ...any) error {
 	if _, err := fmt.Fprintf(o.stdout, format, args...); err != nil {

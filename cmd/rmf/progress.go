@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"github.com/remofile/remofile/remote"
 )
@@ -19,7 +18,7 @@ const (
 	linePeriod = time.Second            // between two lines where there is no terminal
 	rateWindow = 3 * time.Second        // what the rate is an average of
 	barWidth   = 12                     // columns
-	nameWidth  = 24                     // columns
+	nameWidth  = 20                     // columns
 )
 
 // progress shows on standard error how far a transfer of files has come. On a terminal: one bar
@@ -150,7 +149,7 @@ func (p *progress) draw() {
 	case p.file != nil:
 		defer p.line(bar(shorten(oneLine(p.file.path), nameWidth), p.file.done, p.file.size))
 	}
-	p.line(bar(name, p.done, p.size) + fmt.Sprintf(", %s/s%s", bytesText(int64(p.rate)), p.left()))
+	p.line(bar(name, p.done, p.size) + fmt.Sprintf(" %s/s%s", bytesText(int64(p.rate)), p.left()))
 }
 
 // left is the time left, where it can be told.
@@ -159,11 +158,12 @@ func (p *progress) left() string {
 	if p.rate < 1 || seconds > (1000*time.Hour).Seconds() {
 		return ""
 	}
-	return fmt.Sprintf(", %v left", time.Duration(math.Ceil(seconds))*time.Second)
+	return fmt.Sprintf(" %v left", time.Duration(math.Ceil(seconds))*time.Second)
 }
 
+// line writes one line, which must not go on in the next one: clear counts them.
 func (p *progress) line(text string) {
-	fmt.Fprintln(p.out.stderr, text)
+	fmt.Fprintln(p.out.stderr, shorten(text, p.out.columns()-1))
 	p.lines++
 }
 
@@ -182,7 +182,8 @@ func bar(name string, done, size int64) string {
 		part = min(float64(done)/float64(size), 1)
 	}
 	full := int(part * barWidth)
-	return fmt.Sprintf("%-*s %s%s %3.0f%%  %s of %s", nameWidth, name, strings.Repeat("█", full),
+	gap := strings.Repeat(" ", max(nameWidth-columns(name), 0))
+	return fmt.Sprintf("%s%s %s%s %3.0f%% %s/%s", name, gap, strings.Repeat("█", full),
 		strings.Repeat("░", barWidth-full), math.Floor(part*100), bytesText(done), bytesText(size))
 }
 
@@ -201,12 +202,36 @@ func (p *progress) write(now time.Time, f *fileProgress, wereThere int64) {
 	p.out.notef("%s: %d of %d bytes%s, %.1f MB/s%s", f.path, f.done, f.size, there, rate, of)
 }
 
-// shorten cuts s to a number of characters.
+// shorten cuts s to a number of columns.
 func shorten(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
+	if columns(s) <= width {
 		return s
 	}
-	return string([]rune(s)[:width-1]) + "…"
+	end, used := 0, 1 // for the ellipsis
+	for i, r := range s {
+		if used += runeColumns(r); used > width {
+			end = i
+			break
+		}
+	}
+	return s[:end] + "…"
+}
+
+// columns is how many columns of a terminal s takes at most.
+func columns(s string) (n int) {
+	for _, r := range s {
+		n += runeColumns(r)
+	}
+	return n
+}
+
+// runeColumns counts all as wide that comes from where the first wide characters are: Hangul, but for
+// what bars are made of.
+func runeColumns(r rune) int {
+	if r >= 0x1100 && (r < 0x2000 || r > 0x25ff) {
+		return 2
+	}
+	return 1
 }
 
 // bytesText is a number of bytes as people read it.

@@ -84,8 +84,8 @@ func TestProgressOfManyFiles(t *testing.T) {
 	stderr.Reset()
 	p.lines, p.shown = 0, time.Time{}
 	p.observeAt(p.begun.Add(time.Second), remote.Event{Kind: remote.EventMoved, Path: "large", Bytes: 1e6})
-	want := "0 of 2 files             ███░░░░░░░░░  25%  1.0 MB of 4.0 MB, 1.0 MB/s, 3s left\n" +
-		"large                    ████░░░░░░░░  33%  1.0 MB of 3.0 MB\n"
+	want := "0 of 2 files         ███░░░░░░░░░  25% 1.0 MB/4.0 MB 1.0 MB/s 3s left\n" +
+		"large                ████░░░░░░░░  33% 1.0 MB/3.0 MB\n"
 	if stderr.String() != want {
 		t.Errorf("the terminal has\n%s\nwant\n%s", stderr, want)
 	}
@@ -113,6 +113,20 @@ func TestBytesText(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 5e15: "5000.0 TB"} {
 		if got := bytesText(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	for _, test := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"abc", 3, "abc"}, {"abcd", 3, "ab…"}, {"音楽", 4, "音楽"}, {"音楽", 3, "音…"}, {"音楽", 2, "…"}, {"█░", 2, "█░"},
+	} {
+		if got := shorten(test.text, test.width); got != test.want {
+			t.Errorf("%q in %d columns is %q, want %q", test.text, test.width, got, test.want)
 		}
 	}
 }

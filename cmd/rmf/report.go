@@ -20,10 +20,10 @@ type reportFlags struct {
 
 // jsonHelp documents the objects of --json.
 const jsonHelp = `The objects of --json have a member "event" and, but for "summary", "path", relative
-to where the transfer begins: "done" ("size" of the file, "sent": the bytes of it that
+to where the transfer begins ("." is that itself): "done" ("size" of the file, "sent": the bytes of it that
 were not there already), "directory", "link", "attributes", "removed", "renamed"
-("from"), "unchanged", "conflict", "failed" ("error"); with -p also "found" ("size"),
-"started" and "moved" ("bytes" since the last). "path_base64" and "from_base64" stand
+("from"), "conflict" (it was skipped), "failed" ("error"); with -p also "unchanged", "found"
+("size"), "started" and "moved" ("bytes" since the last). "path_base64" and "from_base64" stand
 beside names that are not UTF-8. "summary" has numbers of "files", "directories",
 "links", "attributes", "removed", "renamed", "unchanged", "skipped", "failed", the
 "bytes" of the files, how many of them were "sent" and "saved", and "seconds".`
@@ -46,6 +46,9 @@ func newTreeReport(out *output, flags reportFlags) *treeReport {
 
 // observe is the Observe of the transfer.
 func (r *treeReport) observe(e remote.Event) {
+	if e.Path == "" {
+		e.Path = "." // where the transfer begins
+	}
 	switch {
 	case r.flags.JSON:
 		r.writeJSON(e)
@@ -115,6 +118,12 @@ type eventLine struct {
 }
 
 func (r *treeReport) writeJSON(e remote.Event) {
+	switch e.Kind {
+	case remote.EventFound, remote.EventStarted, remote.EventMoved, remote.EventUnchanged:
+		if !r.flags.Progress {
+			return
+		}
+	}
 	line := eventLine{Event: eventNames[e.Kind], Path: e.Path, PathBase64: inexact(e.Path), From: e.From, FromBase64: inexact(e.From)}
 	switch e.Kind {
 	case remote.EventFound, remote.EventStarted:
@@ -125,12 +134,6 @@ func (r *treeReport) writeJSON(e remote.Event) {
 		line.Size, line.Sent = &e.Size, &e.Bytes
 	case remote.EventFailed:
 		line.Error = describe(e.Err).line
-	}
-	switch e.Kind {
-	case remote.EventFound, remote.EventStarted, remote.EventMoved:
-		if !r.flags.Progress {
-			return
-		}
 	}
 	r.encode(line)
 	if r.flags.Progress {
