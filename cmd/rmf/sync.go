@@ -85,7 +85,8 @@ func changed(s remote.Summary) bool {
 func (*syncLocalCommand) Help() string {
 	return `Files are compared by size and modification time; each is replaced in one step
 when its new content is complete. Permission bits and times are carried. What an
-interrupted run has not done, the next one does.
+interrupted run has not done, the next one does. What fails is told at the end, and
+the others follow.
 
 ` + syncHelp + `
 
