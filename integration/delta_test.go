@@ -245,11 +245,18 @@ func TestManyDeltas(t *testing.T) {
 		write(t, filepath.Join(local, "down", name), string(old))
 	}
 	ctx := t.Context()
-	if err := c.UploadDirectory(ctx, filepath.Join(local, "up"), "/up", delta); err != nil {
-		t.Error(err)
-	}
-	if err := c.DownloadDirectory(ctx, "/down", filepath.Join(local, "down"), delta); err != nil {
-		t.Error(err)
+	for _, transfer := range []func() (remote.Summary, error){
+		func() (remote.Summary, error) {
+			return c.SynchronizeUpload(ctx, filepath.Join(local, "up"), "/up", remote.SyncOptions{})
+		},
+		func() (remote.Summary, error) {
+			return c.SynchronizeDownload(ctx, "/down", filepath.Join(local, "down"), remote.SyncOptions{})
+		},
+	} {
+		sum, err := transfer()
+		if err != nil || sum.Files != 12 || sum.Sent > sum.Bytes/2 {
+			t.Errorf("%+v, error %v", sum, err)
+		}
 	}
 	run(t, "diff", "-r", local, jail)
 }

@@ -89,28 +89,29 @@ func hasOnly(t *testing.T, dir string, names ...string) {
 func TestTreesThroughTheLibrary(t *testing.T) {
 	c, jail := client(t)
 	ctx := t.Context()
-	source := filepath.Join(t.TempDir(), "source")
+	source, back := filepath.Join(t.TempDir(), "tree"), t.TempDir()
 	makeTree(t, source, 60, 1<<20)
-	if err := c.UploadDirectory(ctx, source, "/tree", remote.TransferOptions{}); err != nil {
-		t.Fatal(err)
+	upload := func(policy remote.Conflict) error {
+		_, err := c.UploadFiles(ctx, []string{source}, "/", remote.TreeOptions{Recursive: true, Conflict: policy})
+		return err
 	}
-	run(t, "diff", "-r", source, filepath.Join(jail, "tree"))
-	back := filepath.Join(t.TempDir(), "back")
-	if err := c.DownloadDirectory(ctx, "/tree", back, remote.TransferOptions{}); err != nil {
-		t.Fatal(err)
+	download := func(policy remote.Conflict) error {
+		_, err := c.DownloadFiles(ctx, []string{"/tree"}, back, remote.TreeOptions{Recursive: true, Conflict: policy})
+		return err
 	}
-	run(t, "diff", "-r", source, back)
-
-	if err := c.UploadDirectory(ctx, source, "/tree", remote.TransferOptions{}); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("to an existing name: error %v", err)
+	for n, transfer := range []func(remote.Conflict) error{upload, download} {
+		if err := transfer(remote.ConflictFail); err != nil {
+			t.Fatal(err)
+		}
+		run(t, "diff", "-r", source, filepath.Join([]string{jail, back}[n], "tree"))
+		if err := transfer(remote.ConflictFail); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("to an existing name: error %v", err)
+		}
+		if err := transfer(remote.ConflictReplace); err != nil {
+			t.Errorf("replacing: %v", err)
+		}
+		run(t, "diff", "-r", source, filepath.Join([]string{jail, back}[n], "tree"))
 	}
-	if err := c.UploadDirectory(ctx, source, "/tree", remote.TransferOptions{Replace: true}); err != nil {
-		t.Errorf("replacing: %v", err)
-	}
-	if err := c.DownloadDirectory(ctx, "/tree", back, remote.TransferOptions{Replace: true}); err != nil {
-		t.Errorf("replacing locally: %v", err)
-	}
-	run(t, "diff", "-r", source, back)
 	if err := c.RemoveAll(ctx, "/tree"); err != nil {
 		t.Fatal(err)
 	}
@@ -122,12 +123,13 @@ func TestTreesThroughTheLibrary(t *testing.T) {
 func TestOneFailureDoesNotStopATree(t *testing.T) {
 	jail, address := startServer(t, server.Options{PortableNames: true})
 	c := dial(t, remote.Options{Address: address})
-	source := t.TempDir()
+	source := filepath.Join(t.TempDir(), "tree")
+	run(t, "mkdir", source)
 	for _, name := range []string{"a", "b:c", "d", "e?", "f"} {
 		write(t, filepath.Join(source, name), name)
 	}
 	run(t, "mkfifo", filepath.Join(source, "fifo"))
-	err := c.UploadDirectory(t.Context(), source, "/tree", remote.TransferOptions{})
+	_, err := c.UploadFiles(t.Context(), []string{source}, "/", remote.TreeOptions{Recursive: true})
 	if !errors.Is(err, remote.InvalidName) || !errors.Is(err, remote.NotAFile) {
 		t.Errorf("error %v", err)
 	}
@@ -230,10 +232,11 @@ func TestDownloadsStayInTheirDestination(t *testing.T) {
 	run(t, "mkdir", "-p", filepath.Join(jail, "tree", "sub"))
 	write(t, filepath.Join(jail, "tree", "sub", "f"), "from the server")
 	local, elsewhere := t.TempDir(), t.TempDir()
-	if err := os.Symlink(elsewhere, filepath.Join(local, "sub")); err != nil {
+	run(t, "mkdir", filepath.Join(local, "tree"))
+	if err := os.Symlink(elsewhere, filepath.Join(local, "tree", "sub")); err != nil {
 		t.Fatal(err)
 	}
-	err := c.DownloadDirectory(t.Context(), "/tree", local, remote.TransferOptions{Replace: true})
+	_, err := c.DownloadFiles(t.Context(), []string{"/tree"}, local, remote.TreeOptions{Recursive: true, Conflict: remote.ConflictReplace})
 	if !errors.Is(err, remote.NotDirectory) {
 		t.Errorf("error %v, want %v", err, remote.NotDirectory)
 	}

@@ -186,9 +186,12 @@ func useForeignServer(t *testing.T, c *remote.Client) {
 	check(c.MakeDirectory(ctx, "/dir"))
 	check(c.CreateFile(ctx, "/dir/new"))
 	check(c.UploadFile(ctx, filepath.Join(local, "file"), "/dir/file", remote.TransferOptions{}))
-	check(c.UploadDirectory(ctx, local, "/tree", remote.TransferOptions{}))
-	back := filepath.Join(t.TempDir(), "back")
-	check(c.DownloadDirectory(ctx, "/tree", back, remote.TransferOptions{}))
+	_, err := c.UploadFiles(ctx, []string{local}, "/", remote.TreeOptions{Recursive: true})
+	check(err)
+	back := t.TempDir()
+	_, err = c.DownloadFiles(ctx, []string{"/" + filepath.Base(local)}, back, remote.TreeOptions{Recursive: true})
+	check(err)
+	back = filepath.Join(back, filepath.Base(local))
 	for name, want := range map[string][]byte{"file": content, "empty": {}} {
 		if got, err := os.ReadFile(filepath.Join(back, name)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s came back with %d bytes, error %v", name, len(got), err)

@@ -386,34 +386,35 @@ func TestTreesResume(t *testing.T) {
 			c := dial(t, remote.Options{Address: address})
 			local := t.TempDir()
 			source, destination := filepath.Join(jail, "tree"), filepath.Join(local, "tree")
-			transfer := func(ctx context.Context, o remote.TransferOptions) error {
-				return c.DownloadDirectory(ctx, "/tree", destination, o)
+			transfer := func(ctx context.Context, o remote.TreeOptions) (remote.Summary, error) {
+				return c.DownloadFiles(ctx, []string{"/tree"}, local, o)
 			}
 			if up {
 				source, destination = destination, source
-				transfer = func(ctx context.Context, o remote.TransferOptions) error {
-					return c.UploadDirectory(ctx, source, "/tree", o)
+				transfer = func(ctx context.Context, o remote.TreeOptions) (remote.Summary, error) {
+					return c.UploadFiles(ctx, []string{source}, "/", o)
 				}
 			}
 			run(t, "mkdir", source)
 			write(t, filepath.Join(source, "file"), strings.Repeat("0123456789abcdef", 20<<20/16))
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			o := remote.TransferOptions{Replace: true, Progress: func(_ []byte, remaining, size int64, _ string) bool {
-				if remaining <= size/8 { // what is under way may get lost
+			var moved int64
+			o := remote.TreeOptions{Recursive: true, Conflict: remote.ConflictReplace}
+			o.Observe = func(e remote.Event) {
+				if moved += e.Bytes; moved >= e.Size/8*7 && e.Kind == remote.EventMoved { // what is under way may get lost
 					cancel()
 				}
-				return true
-			}}
-			if err := transfer(ctx, o); !errors.Is(err, context.Canceled) {
+			}
+			if _, err := transfer(ctx, o); !errors.Is(err, context.Canceled) {
 				t.Fatalf("interrupted: error %v", err)
 			}
-			var resumed int64
-			o = remote.TransferOptions{Replace: true, Resumed: func(bytes int64, _ string) { resumed += bytes }}
-			if err := transfer(t.Context(), o); err != nil {
+			o.Observe = nil
+			sum, err := transfer(t.Context(), o)
+			if err != nil {
 				t.Fatal(err)
 			}
-			if resumed == 0 {
+			if sum.Saved == 0 {
 				t.Error("all has been transferred again")
 			}
 			run(t, "diff", "-r", source, destination)

@@ -62,6 +62,7 @@ func (r *run) putFile(s *item, to string, replace bool) (sent int64, err error) 
 		Replace:   replace,
 		NoFollow:  r.isUpload() || r.o.Links == LinksKeep,
 		Preserve:  r.carries,
+		Delta:     r.carries && replace,
 		ChunkSize: r.o.ChunkSize,
 		Resumed:   func(bytes int64, _ string) { had += bytes },
 		expected:  s.Size,
@@ -89,7 +90,9 @@ func (r *run) upload(s *item, to string, o TransferOptions) error {
 	}
 	defer f.Close()
 	name, p := r.source.name(s.from), r.to.name(to)
-	err = anew(o.Replace, func() error { return r.client.uploadOpened(r.ctx, f, name, p, o) })
+	err = anew(o.Replace, func() error {
+		return withoutDelta(o, func(o TransferOptions) error { return r.client.uploadOpened(r.ctx, f, name, p, o) })
+	})
 	return r.client.failure(r.op(), p, err)
 }
 

@@ -75,7 +75,11 @@ func (r *run) isUnfit(s *item) bool {
 	return true
 }
 
-var errLeadsNowhere = errors.New("the symbolic link leads nowhere")
+// Why a symbolic link is left out.
+var (
+	errLeadsNowhere     = errors.New("the symbolic link leads nowhere")
+	errLeadsToDirectory = errors.New("it leads to a directory")
+)
 
 // enter goes on in a directory, which is made where it is missing. Something else may be there instead.
 func (r *run) enter(above *node, s item, there *Entry) {

@@ -17,11 +17,10 @@ import (
 // good.
 type TransferOptions struct {
 	// Replace lets the transfer replace an existing file, in one step when it
-	// is complete; in the transfer of a directory, existing directories are
-	// used. Without it an existing name fails with Exists.
+	// is complete. Without it an existing name fails with Exists.
 	Replace bool
-	// NoFollow replaces a symbolic link of the server, and not the file that it leads to, and
-	// downloads nothing through one. Remofile 1 knows no links.
+	// NoFollow transfers nothing through a symbolic link of the server: an upload to one fails with
+	// Exists, a download of one with NotAFile. Remofile 1 knows no links.
 	NoFollow bool
 	// Preserve gives the copy the permission bits and the modification time of the file. Remofile 1
 	// carries neither: there it does nothing.
@@ -40,8 +39,7 @@ type TransferOptions struct {
 	// transfer has left counts as well, when it has been found to be right: in
 	// chunks of 256 KiB or more, and in a download perhaps before what precedes
 	// it. Returning false cancels the transfer, of which nothing is kept; it
-	// fails with Cancelled. The files of a directory then come one after the other, as
-	// a name does not tell them apart: without it they come side by side.
+	// fails with Cancelled.
 	Progress func(chunk []byte, remaining, size int64, name string) bool
 	// Resumed is called before Progress where a chunk is there already, or with
 	// Delta in the file that is replaced, with its length in bytes and the name of the whole file.
