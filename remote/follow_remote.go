@@ -60,7 +60,7 @@ func (w *remoteWatcher) run(ctx context.Context) {
 			delete(w.watched, change.Directory)
 		}
 		w.mu.Unlock()
-		if change.Kind != ChangeUnlinked && !w.leavesOut(change) {
+		if !w.leavesOut(change) { // a lost link comes back when somebody uses it: the next run
 			signalChange(w.changed)
 		}
 	}
