@@ -61,12 +61,12 @@ func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
 			h.ahead.void()
 		}
 	}
-	n.last, n.known, n.told = *attr, true, time.Time{}
+	n.last, n.known, n.told = keep(attr), true, time.Time{}
 }
 
 // wasTold reports whether attr is what the kernel was told last, and nothing was changed since; n.mu is held.
 func (n *node) wasTold(attr *remote.Attr) bool {
-	return n.known && versionOf(&n.last) == versionOf(attr)
+	return n.known && n.last.version == versionOf(attr)
 }
 
 // fillEntry fills out for an entry whose attributes were told at that time.
@@ -162,7 +162,7 @@ func (n *node) orLast(a remote.Attr, err error) (remote.Attr, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.IsRoot() || n.known && !n.isWritten() && errnoOf(err) == syscall.EHOSTDOWN {
-		return n.last, nil
+		return n.last.of(n.id), nil
 	}
 	return a, err
 }

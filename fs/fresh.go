@@ -35,7 +35,7 @@ func (n *node) learn(a *remote.Attr, changes int64, told time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.changes == changes && n.id == identityOf(a) {
-		n.last, n.known, n.told = *a, true, told
+		n.last, n.known, n.told = keep(a), true, told
 	}
 }
 
@@ -43,5 +43,5 @@ func (n *node) learn(a *remote.Attr, changes int64, told time.Time) {
 func (n *node) recent() (a remote.Attr, told time.Time, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.last, n.told, time.Since(n.told) < n.tree.cacheTime
+	return n.last.of(n.id), n.told, time.Since(n.told) < n.tree.cacheTime
 }

@@ -18,19 +18,20 @@ import (
 // shows, however old.
 type listing struct {
 	dir     *node
-	told    time.Time      // when it was asked for
-	changes int64          // tree.changes then
-	entries int64          // node.entries then
-	held    []remote.Entry // in the order of names
+	told    time.Time     // when it was asked for
+	changes int64         // tree.changes then
+	entries int64         // node.entries then
+	held    []listedEntry // in the order of names
 }
 
 // find returns the attributes of a name.
 func (l *listing) find(name string) (a remote.Attr, found bool) {
-	i, found := slices.BinarySearchFunc(l.held, name, func(e remote.Entry, name string) int { return strings.Compare(e.Name, name) })
+	i, found := slices.BinarySearchFunc(l.held, name, func(e listedEntry, name string) int { return strings.Compare(e.name, name) })
 	if !found {
 		return a, false
 	}
-	return l.held[i].Attr, true
+	e := &l.held[i]
+	return e.attr.of(e.id), true
 }
 
 // mostListed bounds how many entries the listings of a mount have together, if they are more than one.
@@ -127,7 +128,7 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 	if err != nil {
 		return nil, n.tree.done(op, n.label(), err)
 	}
-	return gofs.NewListDirStream(n.dirEntries(l)), n.tree.done(op, n.label(), nil)
+	return &dirStream{listing: l, staged: n.stagedEntries(l)}, n.tree.done(op, n.label(), nil)
 }
 
 // listNow returns what the directory holds, or held where the server can't be reached.
@@ -151,7 +152,7 @@ func (n *node) list(ctx context.Context) (*listing, error) {
 		err := n.at(func(p string) (err error) {
 			var page []remote.Entry
 			page, after, err = n.tree.jail.ReadDir(ctx, p, after)
-			l.held = append(l.held, page...)
+			l.add(page)
 			return err
 		})
 		if err != nil {
@@ -160,28 +161,25 @@ func (n *node) list(ctx context.Context) (*listing, error) {
 		n.setListing(nil) // long ones take much memory
 	}
 	l.held = slices.Clip(l.held)
-	slices.SortFunc(l.held, func(a, b remote.Entry) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.held, func(a, b listedEntry) int { return strings.Compare(a.name, b.name) })
 	return l, nil
 }
 
-// dirEntries returns the entries of a listing, and what is staged.
-func (n *node) dirEntries(l *listing) []fuse.DirEntry {
-	created := n.createdChildren()
-	entries := make([]fuse.DirEntry, 0, 2+len(l.held)+len(created))
-	entries = append(entries,
-		fuse.DirEntry{Name: ".", Mode: syscall.S_IFDIR, Ino: n.StableAttr().Ino},
-		fuse.DirEntry{Name: "..", Mode: syscall.S_IFDIR})
-	add := func(name string, mode uint32, ino uint64) {
-		entries = append(entries, fuse.DirEntry{Name: name, Mode: mode, Ino: ino, Off: uint64(len(entries) + 1)})
+// add adds a page that the server told.
+func (l *listing) add(page []remote.Entry) {
+	for i := range page {
+		e := &page[i]
+		l.held = append(l.held, listedEntry{e.Name, identityOf(&e.Attr), keep(&e.Attr)})
 	}
-	for i := range l.held {
-		e := &l.held[i]
-		add(e.Name, typeOf(e.Mode), n.tree.number(&e.Attr))
-	}
-	for name, c := range created {
+}
+
+// stagedEntries returns the entries for what is staged under names that are not in the listing.
+func (n *node) stagedEntries(l *listing) []fuse.DirEntry {
+	var entries []fuse.DirEntry
+	for name, c := range n.createdChildren() {
 		if _, published := l.find(name); !published {
 			s := c.StableAttr()
-			add(name, s.Mode, s.Ino)
+			entries = append(entries, fuse.DirEntry{Name: name, Mode: s.Mode, Ino: s.Ino})
 		}
 	}
 	return entries

@@ -23,15 +23,16 @@ type node struct {
 	// Constant.
 	tree *tree
 
-	// forgotten is when the kernel forgot the node; zero if it knows it. Guarded by tree.mu.
-	forgotten time.Time
+	// forgotten is when the kernel forgot the node, in nanoseconds since 1970; 0 if it knows it. Guarded
+	// by tree.mu.
+	forgotten int64
 
 	mu sync.Mutex
 	// turn has room for one: who publishes what is staged, gives it up or changes its attributes. A
 	// channel, because that takes as long as the network does; nil before the first. Guarded by mu.
 	turn chan struct{}
 	// id is the server's identity of the file. When a staged content takes its place it becomes
-	// that of the new one. Guarded by mu.
+	// that of the new one. Changed under tree.mu and mu.
 	id identity
 	// handles are the open ones; most nodes have none, and no map. Guarded by mu.
 	handles map[*handle]struct{}
@@ -48,7 +49,7 @@ type node struct {
 	listing *listing
 	// last are the attributes that the server told last, if known: they are shown while it can't be
 	// reached. Guarded by mu.
-	last  remote.Attr
+	last  keptAttr
 	known bool
 	// told is when last was asked for; zero where something was changed since. Guarded by mu.
 	told time.Time

@@ -31,11 +31,11 @@ type tree struct {
 	changes atomic.Int64
 
 	mu sync.Mutex
-	// nodes are those that the kernel knows, by the server's identity. Guarded by mu.
-	nodes map[identity]*node
-	// numbers are the inode numbers that nodes have: one keeps its own when another file takes its
-	// place on the server, which may use the number again. Guarded by mu.
-	numbers map[uint64]*node
+	// nodes are those that the kernel knows, by their inode numbers. Guarded by mu.
+	nodes map[uint64]*node
+	// strays are those of them whose number is not the one that their identity makes: it was taken, or
+	// another file has taken the place of theirs on the server. Guarded by mu.
+	strays map[identity]*node
 	// forgotten are the nodes that the kernel has forgotten, in that order. Guarded by mu.
 	forgotten []*node
 	// open are the handles that can write. Guarded by mu.
@@ -76,57 +76,67 @@ func newRoot(ctx context.Context, jail *remote.Client, dir string, s shown, o *O
 		dir:       dir,
 		cacheTime: o.cacheTime(),
 		ahead:     newBudget(),
-		nodes:     make(map[identity]*node),
-		numbers:   make(map[uint64]*node),
+		nodes:     make(map[uint64]*node),
+		strays:    make(map[identity]*node),
 		open:      make(map[*handle]struct{}),
 		device:    e.Device,
 	}
-	root := t.newNode(&e.Attr)
-	root.last = e.Attr
+	root := &node{tree: t, id: identityOf(&e.Attr)}
+	root.last = keep(&e.Attr)
 	return root, nil
 }
-
-func (t *tree) newNode(a *remote.Attr) *node { return &node{tree: t, id: identityOf(a)} }
 
 // node returns the inode of the file that has these attributes: the one that the kernel knows, or a
 // new one, with parent in go-fuse's tree.
 func (t *tree) node(ctx context.Context, parent *node, a *remote.Attr) *node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := t.nodes[identityOf(a)]; n != nil {
-		n.forgotten = time.Time{}
+	id := identityOf(a)
+	if n := t.find(id); n != nil {
+		n.forgotten = 0
 		return n
 	}
-	n := t.newNode(a)
-	s := t.stableAttr(a)
-	for t.numbers[s.Ino] != nil {
+	n := &node{tree: t, id: id}
+	s := t.stableAttr(id)
+	for t.nodes[s.Ino] != nil {
+		t.strays[id] = n
 		s.Ino = freeNumber(s.Ino + 1)
 	}
 	parent.NewInode(ctx, n, s)
-	t.nodes[n.id] = n
-	t.numbers[s.Ino] = n
+	t.nodes[s.Ino] = n
 	return n
 }
 
-// number returns the inode number that the file with these attributes has, or will have.
-func (t *tree) number(a *remote.Attr) uint64 {
+// find returns the node of a file, or nil; t.mu is held.
+func (t *tree) find(id identity) *node {
+	if n := t.strays[id]; n != nil {
+		return n
+	}
+	if n := t.nodes[t.stableAttr(id).Ino]; n != nil && n.id == id {
+		return n
+	}
+	return nil
+}
+
+// number returns the inode number that a file has, or will have.
+func (t *tree) number(id identity) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := t.nodes[identityOf(a)]; n != nil {
+	if n := t.find(id); n != nil {
 		return n.StableAttr().Ino
 	}
-	return t.stableAttr(a).Ino
+	return t.stableAttr(id).Ino
 }
 
 // stableAttr returns what the kernel is to know a file by. The number mixes device and inode, the
 // generation tells files apart that had the same inode one after the other.
-func (t *tree) stableAttr(a *remote.Attr) gofs.StableAttr {
+func (t *tree) stableAttr(id identity) gofs.StableAttr {
 	const odd = 0x9e3779b97f4a7c15 // spreads device numbers over all bits
-	ino := a.Inode ^ a.Device*odd
-	if a.Device == t.device {
-		ino = a.Inode
+	ino := id.inode ^ id.device*odd
+	if id.device == t.device {
+		ino = id.inode
 	}
-	return gofs.StableAttr{Mode: typeOf(a.Mode), Ino: freeNumber(ino), Gen: uint64(a.Born.UnixNano())}
+	return gofs.StableAttr{Mode: typeOf(id.kind), Ino: freeNumber(ino), Gen: uint64(id.born)}
 }
 
 // freeNumber returns the next inode number that go-fuse has no other use for.
@@ -145,10 +155,11 @@ const forgetTime = 10 * time.Second
 func (t *tree) forget(n *node) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n.forgotten = time.Now()
+	now := time.Now().UnixNano()
+	n.forgotten = now
 	t.forgotten = append(t.forgotten, n)
-	for len(t.forgotten) > 0 && time.Since(t.forgotten[0].forgotten) > forgetTime {
-		if n := t.forgotten[0]; !n.forgotten.IsZero() {
+	for len(t.forgotten) > 0 && now-t.forgotten[0].forgotten > int64(forgetTime) {
+		if n := t.forgotten[0]; n.forgotten != 0 {
 			t.drop(n)
 		}
 		t.forgotten = t.forgotten[1:]
@@ -157,13 +168,11 @@ func (t *tree) forget(n *node) {
 
 // drop drops a node; t.mu is held.
 func (t *tree) drop(n *node) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if t.nodes[n.id] == n {
-		delete(t.nodes, n.id)
+	if t.strays[n.id] == n {
+		delete(t.strays, n.id)
 	}
-	if ino := n.StableAttr().Ino; t.numbers[ino] == n {
-		delete(t.numbers, ino)
+	if ino := n.StableAttr().Ino; t.nodes[ino] == n {
+		delete(t.nodes, ino)
 	}
 }
 
@@ -173,11 +182,13 @@ func (t *tree) follow(n *node, id identity) {
 	defer t.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if t.nodes[n.id] == n {
-		delete(t.nodes, n.id)
+	if t.strays[n.id] == n {
+		delete(t.strays, n.id)
 	}
 	n.id = id
-	t.nodes[id] = n
+	if t.nodes[t.stableAttr(id).Ino] != n {
+		t.strays[id] = n
+	}
 }
 
 // writable returns the handles that can write.

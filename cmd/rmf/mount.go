@@ -143,6 +143,7 @@ func (m *mounting) announce(source string) {
 // run mounts, calls ready once the mount answers, and returns when it has been
 // unmounted, which the end of ctx causes too.
 func (m *mounting) run(ctx context.Context, ready func() error) error {
+	saveMemory()
 	// Nothing that happens to the terminal may end this process before the
 	// mount.
 	signal.Ignore(syscall.SIGPIPE)

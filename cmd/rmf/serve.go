@@ -99,11 +99,13 @@ func (f *serverFlags) options(w io.Writer) (server.Options, error) {
 	}, err
 }
 
+// saveMemory is for what stays in the background: it has half as much garbage as there is memory in use.
+func saveMemory() { debug.SetGCPercent(50) }
+
 // serve runs the server until ctx ends. Once it accepts connections it says so
 // and calls ready.
 func (f *serverFlags) serve(ctx context.Context, out *output, ready func() error) error {
-	// Half as much garbage as there is memory in use: a server in the background is to be small.
-	debug.SetGCPercent(50)
+	saveMemory()
 	// A reader of the log that goes away must not end the server.
 	signal.Ignore(syscall.SIGPIPE)
 	log := &heldLog{w: out.stderr}
