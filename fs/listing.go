@@ -148,11 +148,14 @@ func (n *node) listNow(ctx context.Context) (*listing, error) {
 // list asks the server what the directory holds.
 func (n *node) list(ctx context.Context) (*listing, error) {
 	l := &listing{dir: n, told: time.Now(), changes: n.tree.changes.Load(), entries: n.entries.Load()}
+	var pages [][]listedEntry
 	for after, more := "", true; more; more = after != "" {
 		err := n.at(func(p string) (err error) {
 			var page []remote.Entry
 			page, after, err = n.tree.jail.ReadDir(ctx, p, after)
-			l.add(page)
+			if err == nil {
+				pages = append(pages, listedEntries(page))
+			}
 			return err
 		})
 		if err != nil {
@@ -160,17 +163,18 @@ func (n *node) list(ctx context.Context) (*listing, error) {
 		}
 		n.setListing(nil) // long ones take much memory
 	}
-	l.held = slices.Clip(l.held)
+	l.held = slices.Concat(pages...)
 	slices.SortFunc(l.held, func(a, b listedEntry) int { return strings.Compare(a.name, b.name) })
 	return l, nil
 }
 
-// add adds a page that the server told.
-func (l *listing) add(page []remote.Entry) {
+func listedEntries(page []remote.Entry) []listedEntry {
+	listed := make([]listedEntry, len(page))
 	for i := range page {
 		e := &page[i]
-		l.held = append(l.held, listedEntry{e.Name, identityOf(&e.Attr), keep(&e.Attr)})
+		listed[i] = listedEntry{e.Name, identityOf(&e.Attr), keep(&e.Attr)}
 	}
+	return listed
 }
 
 // stagedEntries returns the entries for what is staged under names that are not in the listing.

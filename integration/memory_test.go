@@ -31,15 +31,66 @@ func TestMemoryIsBounded(t *testing.T) {
 	mustRemove(t, source)
 	mustRemove(t, filepath.Join(p.jail, "file"))
 
-	for i := range 100_000 {
-		f, err := os.Create(filepath.Join(p.jail, fmt.Sprintf("a file of many, %d", i)))
+	makeMany(t, p.jail, 100_000)
+	p.boundedMemory(t, p.command("list"))
+	p.boundedMemory(t, p.command("list", "-r", "-l"))
+}
+
+// TestMemoryOfTheMountIsBounded has a file of 256 MiB (REMOFILE_TEST_FULL=1: 10 GiB) written to a mount and read
+// from it, and a directory of 10,000 (100,000) entries listed with ls -l. Mount and server must need less
+// than 128 MiB each.
+func TestMemoryOfTheMountIsBounded(t *testing.T) {
+	mib, entries := int64(256), 10_000
+	if fullSize() {
+		mib, entries = 10<<10, 100_000
+	}
+	if err := fuseUsable(); err != nil {
+		lacking(t, "nothing can be mounted: "+err.Error())
+	}
+	p := startRmf(t, true)
+	m := &mounted{jail: p.jail, mountpoint: t.TempDir()}
+	m.start(t, p.command("mount", "-f", m.mountpoint))
+	file := filepath.Join(m.mountpoint, "file")
+	size := fmt.Sprint(mib << 20)
+
+	p.boundedMount(t, m, "head -c "+size+" /dev/zero > "+file)
+	p.boundedMount(t, m, "cmp -n "+size+" "+file+" /dev/zero; rm "+file)
+	makeMany(t, m.jail, entries)
+	for range 2 { // the first one makes what the second one finds
+		p.boundedMount(t, m, fmt.Sprintf("test $(ls -l %s | wc -l) = %d", m.mountpoint, 1+entries))
+	}
+	if err := m.end(os.Interrupt); err != nil {
+		t.Errorf("after Ctrl-C: %v", err)
+	}
+}
+
+// boundedMount fails the test unless mount and server need less than 128 MiB each for a script.
+func (p *rmfProgram) boundedMount(t *testing.T, m *mounted, script string) {
+	t.Helper()
+	const bound = 128 << 20
+	run(t, "sh", "-e", "-c", script)
+	for name, pid := range map[string]int{"mount": m.cmd.Process.Pid, "server": p.server.Process.Pid} {
+		memory, err := peakMemory(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: the %s has needed %d MiB", script, name, memory>>20)
+		if memory >= bound {
+			t.Errorf("%s: the %s needs %d MiB, want less than %d", script, name, memory>>20, bound>>20)
+		}
+	}
+}
+
+// makeMany makes so many empty files.
+func makeMany(t *testing.T, dir string, files int) {
+	t.Helper()
+	for i := range files {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("a file of many, %d", i)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Close()
 	}
-	p.boundedMemory(t, p.command("list"))
-	p.boundedMemory(t, p.command("list", "-r", "-l"))
 }
 
 // boundedMemory fails the test unless a command and its server need less than 64 MiB each.

@@ -38,8 +38,15 @@ func serveAndMount(t *testing.T) *mounted {
 		lacking(t, "nothing can be mounted: "+err.Error())
 	}
 	bin, dir := buildRmf(t), t.TempDir()
-	m := &mounted{jail: filepath.Join(dir, "jail"), mountpoint: filepath.Join(dir, "mnt"), stderrEnded: make(chan struct{})}
-	m.cmd = exec.Command(filepath.Join(bin, "rmf"), "mount", "--serve", m.jail, m.mountpoint)
+	m := &mounted{jail: filepath.Join(dir, "jail"), mountpoint: filepath.Join(dir, "mnt")}
+	m.start(t, exec.Command(filepath.Join(bin, "rmf"), "mount", "--serve", m.jail, m.mountpoint))
+	return m
+}
+
+// start runs a mount in the foreground until the end of the test.
+func (m *mounted) start(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	m.cmd, m.stderrEnded = cmd, make(chan struct{})
 	stderr, err := m.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +70,6 @@ func serveAndMount(t *testing.T) *mounted {
 	if !strings.HasPrefix(first, "mounted ") {
 		t.Fatalf("the first line is %q", first)
 	}
-	return m
 }
 
 // run runs a program that must succeed in silence.

@@ -144,6 +144,7 @@ func (m *mounting) announce(source string) {
 // unmounted, which the end of ctx causes too.
 func (m *mounting) run(ctx context.Context, ready func() error) error {
 	saveMemory()
+	limitMemory()
 	// Nothing that happens to the terminal may end this process before the
 	// mount.
 	signal.Ignore(syscall.SIGPIPE)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -98,9 +97,6 @@ func (f *serverFlags) options(w io.Writer) (server.Options, error) {
 		Logger:        newLogger(w, level, f.LogFormat == "json"),
 	}, err
 }
-
-// saveMemory is for what stays in the background: it has half as much garbage as there is memory in use.
-func saveMemory() { debug.SetGCPercent(50) }
 
 // serve runs the server until ctx ends. Once it accepts connections it says so
 // and calls ready.
