@@ -106,8 +106,9 @@ func (f *Filter) Excludes(p string, directory bool) bool {
 	if f == nil {
 		return false
 	}
+	s := newSubject(p, directory)
 	for _, r := range f.rules {
-		if r.pattern.matches(p, directory) {
+		if r.pattern.matches(s) {
 			return !r.include
 		}
 	}

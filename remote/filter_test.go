@@ -47,7 +47,7 @@ func TestPatternMatches(t *testing.T) {
 		check := func(paths string, want bool) {
 			for _, name := range strings.Fields(paths) {
 				name, directory := strings.CutSuffix(name, "/")
-				if p.matches(name, directory) != want {
+				if p.matches(newSubject(name, directory)) != want {
 					t.Errorf("%q matches %q (directory: %v): %v", test.pattern, name, directory, !want)
 				}
 			}
@@ -119,7 +119,7 @@ func FuzzPattern(f *testing.F) {
 		if len(p) > maxAlternatives {
 			t.Fatalf("%q has %d alternatives", text, len(p))
 		}
-		got := p.matches(name, false)
+		got := p.matches(newSubject(name, false))
 		if strings.ContainsAny(text, `{}/`) || strings.Contains(name, "/") || bytesAsRunes(text) != text || bytesAsRunes(name) != name {
 			return
 		}

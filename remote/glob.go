@@ -191,7 +191,7 @@ func (g *glob) enters(rel string) bool {
 		n := min(len(names), len(above))
 		switch {
 		case n < len(names) && !g.deeper[i]:
-		case n == 0, above[n-1].matches(strings.Join(names[:n], "/"), true):
+		case n == 0, above[n-1].matches(newSubject(strings.Join(names[:n], "/"), true)):
 			return true
 		}
 	}
@@ -200,7 +200,7 @@ func (g *glob) enters(rel string) bool {
 
 // visit takes a path, if it matches.
 func (g *glob) visit(rel string, directory bool) error {
-	if !g.pattern.matches(rel, directory) {
+	if !g.pattern.matches(newSubject(rel, directory)) {
 		return nil
 	}
 	if len(g.matches) == maxMatches {

@@ -74,17 +74,25 @@ func newAlternative(glob string) (alternative, error) {
 	return a, nil
 }
 
-// matches reports whether the pattern matches a path: slash-separated, relative to where "/" is
-// for the pattern.
-func (p pattern) matches(name string, directory bool) bool {
-	name = bytesAsRunes(name)
-	base := name[strings.LastIndexByte(name, '/')+1:]
+// subject is a path that patterns are to match, slash-separated and relative to where "/" is for them.
+type subject struct {
+	path, base string // with bytes as characters
+	directory  bool
+}
+
+func newSubject(p string, directory bool) subject {
+	p = bytesAsRunes(p)
+	return subject{p, p[strings.LastIndexByte(p, '/')+1:], directory}
+}
+
+// matches reports whether the pattern matches a path.
+func (p pattern) matches(s subject) bool {
 	for _, a := range p {
-		text := name
+		text := s.path
 		if a.baseName {
-			text = base
+			text = s.base
 		}
-		if (directory || !a.directory) && doublestar.MatchUnvalidated(a.glob, text) {
+		if (s.directory || !a.directory) && doublestar.MatchUnvalidated(a.glob, text) {
 			return true
 		}
 	}

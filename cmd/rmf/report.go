@@ -22,8 +22,9 @@ type reportFlags struct {
 const jsonHelp = `The objects of --json have a member "event" and, but for "summary", "path", relative
 to where the transfer begins ("." is that itself): "done" ("size" of the file, "sent": the bytes of it that
 were not there already), "directory", "link", "attributes", "removed", "renamed"
-("from"), "conflict" (it was skipped), "failed" ("error"); with -p also "unchanged", "found"
-("size"), "started" and "moved" ("bytes" since the last). "path_base64" and "from_base64" stand
+("from"), "conflict" (it was skipped, or comes under another name than that it has "from"),
+"failed" ("error"); with -p also "unchanged", "found" ("size"), "started" and "moved"
+("bytes" since the last). "path_base64" and "from_base64" stand
 beside names that are not UTF-8. "summary" has numbers of "files", "directories",
 "links", "attributes", "removed", "renamed", "unchanged", "skipped", "failed", the
 "bytes" of the files, how many of them were "sent" and "saved", and "seconds".`
@@ -73,7 +74,7 @@ var words = map[remote.EventKind]string{
 func (r *treeReport) writeLine(e remote.Event) {
 	word, ok := words[e.Kind]
 	switch {
-	case !ok:
+	case !ok, e.Kind == remote.EventConflict && e.From != "": // what is done instead follows
 	case e.From != "":
 		r.note(fmt.Fprintf(r.stdout, "%s %s to %s\n", word, r.out.name(e.From), r.out.name(e.Path)))
 	default:
