@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -90,6 +91,35 @@ func makeMany(t *testing.T, dir string, files int) {
 			t.Fatal(err)
 		}
 		f.Close()
+	}
+}
+
+// TestMemoryOfADeltaIsBounded has rmf synchronize a file of 64 MiB (REMOFILE_TEST_FULL=1: 4 GiB), whose
+// chunks both sides make, both ways.
+func TestMemoryOfADeltaIsBounded(t *testing.T) {
+	size := 64 << 20
+	if fullSize() {
+		size = 4 << 30
+	}
+	p := startRmf(t, true)
+	local := memoryDir(t)
+	here, there := filepath.Join(local, "file"), filepath.Join(p.jail, "file")
+	f, err := os.Create(there)
+	for range size >> 20 {
+		if err == nil {
+			_, err = f.Write(random(1 << 20))
+		}
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, sync := range []struct {
+		source, destination string
+		cmd                 *exec.Cmd
+	}{{here, there, p.command("sync", "local", local, "/")}, {there, here, p.command("sync", "remote", "/", local)}} {
+		run(t, "sh", "-c", "(echo new; cat $0) >$1", sync.destination, sync.source)
+		p.boundedMemory(t, sync.cmd)
+		run(t, "cmp", sync.source, sync.destination)
 	}
 }
 

@@ -155,18 +155,20 @@ func (l *chunkList) receive(ctx context.Context) error {
 	}
 	l.known = slices.Clone(c.payload)
 	l.release(c)
-	if l.over = len(l.known) == 0; l.over {
-		return nil
-	}
+	l.over = len(l.known) == 0
 	for rest := l.known; len(rest) > 0; rest = rest[remofile2.ChunkSize:] {
-		if len(rest) < remofile2.ChunkSize {
+		if l.over || len(rest) < remofile2.ChunkSize {
 			return corrupted(errNoChunk)
 		}
 		chunk := remofile2.DecodeChunk(rest)
-		if chunk.Length == 0 || chunk.Length > remofile2.LongestChunk(l.exponent) {
+		if chunk.Length > remofile2.LongestChunk(l.exponent) {
 			return corrupted(errNoChunk)
 		}
+		l.over = chunk.Length < remofile2.ShortestChunk(l.exponent) // only the last one can be
 		l.offset += chunk.Length
+	}
+	if l.over {
+		return nil
 	}
 	return l.ask(ctx)
 }

@@ -28,6 +28,8 @@ type fake2 struct {
 	shape func(n int, nc net.Conn) (net.Conn, error)
 	// rate, if not 0, is how many bytes come to the server in a second.
 	rate int
+	// chunks answers CHUNKS, which the fake does not know where it is nil.
+	chunks func(content []byte, r *remofile2.Request) []byte
 	// welcome may change the answer to ATTACH on the n-th link.
 	welcome func(n int, a *remofile2.Answer)
 
@@ -318,6 +320,12 @@ func (f *fake2) execute(s *fakeSession, n int, r *remofile2.Request, payload []b
 		for _, p := range slices.Sorted(maps.Keys(f.files)) {
 			a.Entries = append(a.Entries, remofile2.Entry{Name: p[1:]})
 		}
+	case remofile2.OpChunks:
+		if f.chunks == nil {
+			a.Code = remofile2.CodeUnknownOperation
+			break
+		}
+		out = f.chunks(file.content, r)
 	case remofile2.OpGoodbye:
 		delete(f.sessions, s.id)
 	}
