@@ -98,7 +98,7 @@ func (r *randomTree) change(dir string) {
 	r.fill(dir, 3)
 }
 
-// tell describes a tree: one line for each entry, with what a synchronisation carries.
+// describeTree describes a tree: one line for each entry, with what a synchronisation carries.
 func describeTree(t *testing.T, dir string) []string {
 	t.Helper()
 	var lines []string
@@ -186,23 +186,14 @@ func bothWays(t *testing.T, test func(t *testing.T, source, destination string, 
 // TestSynchronisedTreesAreTheSame makes random trees on both sides, again and again.
 func TestSynchronisedTreesAreTheSame(t *testing.T) {
 	bothWays(t, func(t *testing.T, source, destination string, sync synchronise) {
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
 		rounds := 8
 		if fullSize() {
 			rounds = 200
 		}
-		r := randomTree{t: t, random: rand.New(rand.NewPCG(seed, 0)), links: true}
-		if err := os.Mkdir(destination, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		r.fill(source, 12)
-		r.fill(destination, 12)
+		r := newRandomTree(t, true)
+		r.fillBoth(source, destination)
 		for round := range rounds {
-			o := remote.SyncOptions{
-				TreeOptions: remote.TreeOptions{Links: remote.LinksKeep},
-				Delete:      true, Checksum: true, // content may differ where size and time do not
-			}
+			o := mirror()
 			sum, err := sync(t.Context(), source, destination, o)
 			if err != nil {
 				t.Fatalf("round %d: %v", round, err)

@@ -1,6 +1,8 @@
 package remote
 
 import (
+	"path"
+	"slices"
 	"sync"
 	"time"
 )
@@ -9,17 +11,18 @@ import (
 const (
 	renameLeast  = 16 << 10 // bytes of a file: a smaller one is sent as quickly
 	renameMost   = 10000    // files that wait, and that are to be removed
-	renameChecks = 3        // files of the same size whose content is compared
+	renameChecks = 64       // of content for all files of the same size, where times say nothing
 )
 
 // renames finds files that have another name at the source: of those that the destination lacks and
-// those that it has too many, two may be the same. Those wait until all of these are known.
+// those that it has too many, two may be the same. The former wait until all of these are known.
 type renames struct {
-	wanted []wanted
-
-	mu      sync.Mutex
-	offers  map[int64][]*offer // by size; guarded by mu while tasks run
+	wanted  []wanted
+	offers  map[int64][]*offer // by size
 	offered []*offer
+
+	mu   sync.Mutex // guards what follows while tasks run
+	left []wanted   // those that are not there by another name
 }
 
 // wanted is a file that the destination lacks. Its directory is held.
@@ -35,7 +38,8 @@ type offer struct {
 	path     string
 	modified time.Time
 	removal  *removal // nil where it goes with a directory
-	taken    bool     // guarded by renames.mu
+	tried    bool     // a file of the same time is compared with it
+	taken    bool     // it was renamed; written by one task at a time
 }
 
 func (r *run) mayBeRenamed(s *item) bool {
@@ -62,14 +66,29 @@ func (r *run) offer(n *node, d item, gone *removal) {
 	r.offered = append(r.offered, o)
 }
 
-// settle brings the files that have waited, and then lets go of those that are to be removed.
+// settle brings the files that have waited, and then lets go of those that are to be removed. First are
+// those that have the same time, then, one after the other, those that only have the same size.
 func (r *run) settle() {
 	for _, w := range r.wanted {
-		r.settleOne(w.node, w.item)
+		r.matchTime(w)
+	}
+	r.running.Wait() // nobody else starts tasks
+	bySize := make(map[int64][]wanted)
+	for _, w := range r.takeLeft() {
+		bySize[w.item.Size] = append(bySize[w.item.Size], w)
+	}
+	for size, group := range bySize {
+		r.matchSize(size, group)
+	}
+	r.running.Wait()
+	for _, w := range r.takeLeft() {
+		r.bring(w.node, w.item, nil)
+	}
+	for _, w := range r.wanted {
 		w.node.release()
 	}
 	if len(r.offered) > 0 {
-		r.running.Wait() // nobody else starts tasks
+		r.running.Wait()
 	}
 	for _, o := range r.offered {
 		r.start(o.node, o.path, func() error { return nil })
@@ -77,46 +96,98 @@ func (r *run) settle() {
 	}
 }
 
-func (r *run) settleOne(n *node, s item) {
-	if len(r.offers[s.Size]) == 0 {
-		r.bring(n, s, nil)
+// takeLeft is called when no task runs. What is the same is compared in the same order in each run.
+func (r *run) takeLeft() []wanted {
+	left := r.left
+	r.left = nil
+	slices.SortFunc(left, func(a, b wanted) int { return comparePaths(a.item.path, b.item.path) })
+	return left
+}
+
+func (r *run) leaveOver(w wanted) {
+	r.renames.mu.Lock()
+	defer r.renames.mu.Unlock()
+	r.left = append(r.left, w)
+}
+
+// matchTime compares a file with one of the same size and time, and if there is one also of the same name.
+func (r *run) matchTime(w wanted) {
+	var best *offer
+	for _, o := range r.offers[w.item.Size] {
+		if o.tried || !o.modified.Equal(w.item.Modified) {
+			continue
+		}
+		named := path.Base(o.path) == path.Base(w.item.path)
+		if best == nil || named {
+			best = o
+		}
+		if named {
+			break
+		}
+	}
+	if best == nil {
+		r.leaveOver(w)
 		return
 	}
-	r.start(n, r.shown(s.path), func() error {
-		if !n.wait() {
-			return nil
+	best.tried = true
+	r.start(w.node, r.shown(w.item.path), func() error {
+		renamed, err := r.rename(w.node, &w.item, best)
+		if !renamed {
+			r.leaveOver(w)
 		}
-		renamed, err := r.rename(n, &s)
-		if renamed || err != nil {
-			return err
-		}
-		r.tell(Event{Kind: EventFound, Path: r.shown(s.path), Size: s.Size})
-		return r.place(n, &s, nil)
+		return err
 	})
 }
 
-// rename reports whether a file of the destination has become s.
-func (r *run) rename(n *node, s *item) (bool, error) {
-	var seen []*offer
-	for range renameChecks {
-		o := r.take(s, seen)
-		if o == nil {
-			return false, nil
+// matchSize compares files of a size with those of the same size.
+func (r *run) matchSize(size int64, group []wanted) {
+	offers := r.offers[size]
+	if len(offers) == 0 {
+		for _, w := range group {
+			r.leaveOver(w)
 		}
-		seen = append(seen, o)
-		same, err := r.equalContent(s, o.path)
-		if err == nil && same {
-			err = r.renameTo(n, s, o)
-		}
-		if err == nil && same {
-			return true, nil
-		}
-		if err != nil && interrupted(r.ctx, err) {
-			return false, err
-		}
-		r.giveBack(o)
+		return
 	}
-	return false, nil
+	first := group[0]
+	r.start(first.node, r.shown(first.item.path), func() error {
+		checks := renameChecks
+		for _, w := range group {
+			if err := r.matchOne(w, offers, &checks); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *run) matchOne(w wanted, offers []*offer, checks *int) error {
+	for _, o := range offers {
+		if o.taken || *checks == 0 {
+			continue
+		}
+		*checks--
+		if renamed, err := r.rename(w.node, &w.item, o); renamed || err != nil {
+			return err
+		}
+	}
+	r.leaveOver(w)
+	return nil
+}
+
+// rename reports whether a file of the destination has become s. Only the end of the whole is an error.
+func (r *run) rename(n *node, s *item, o *offer) (bool, error) {
+	if !n.wait() {
+		return false, nil
+	}
+	same, err := r.equalContent(s, o.path)
+	if err == nil && same {
+		err = r.renameTo(n, s, o)
+	}
+	if err != nil && interrupted(r.ctx, err) {
+		return false, err
+	}
+	o.taken = same && err == nil
+	return o.taken, nil
 }
 
 func (r *run) renameTo(n *node, s *item, o *offer) error {
@@ -138,32 +209,4 @@ func (r *run) renameTo(n *node, s *item, o *offer) error {
 		sum.Saved += s.Size
 	})
 	return nil
-}
-
-// take chooses an offer for s that is not among seen, one of the same time first; nil for none.
-func (r *run) take(s *item, seen []*offer) *offer {
-	r.renames.mu.Lock()
-	defer r.renames.mu.Unlock()
-	var best *offer
-next:
-	for _, o := range r.offers[s.Size] {
-		for _, before := range seen {
-			if o == before {
-				continue next
-			}
-		}
-		if !o.taken && (best == nil || !best.modified.Equal(s.Modified) && o.modified.Equal(s.Modified)) {
-			best = o
-		}
-	}
-	if best != nil {
-		best.taken = true
-	}
-	return best
-}
-
-func (r *run) giveBack(o *offer) {
-	r.renames.mu.Lock()
-	defer r.renames.mu.Unlock()
-	o.taken = false
 }
