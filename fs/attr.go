@@ -73,6 +73,9 @@ func (n *node) wasTold(attr *remote.Attr) bool {
 func (n *node) fillEntry(out *fuse.EntryOut, attr *remote.Attr, told time.Time) {
 	n.fill(&out.Attr, attr)
 	left := max(0, n.tree.cacheTime-time.Since(told))
+	now := time.Now()
+	n.shown.Store(now.UnixNano())
+	n.kept.Store(now.Add(left).UnixNano())
 	out.SetEntryTimeout(left)
 	out.SetAttrTimeout(left)
 }
@@ -83,6 +86,8 @@ func (n *node) attr(ctx context.Context, h *handle) (remote.Attr, error) {
 	if open || err != nil {
 		return a, err
 	}
+	name, parent := n.nameIn()
+	told := time.Now()
 	err = n.at(func(p string) error {
 		e, err := n.tree.jail.Lstat(ctx, p)
 		a = e.Attr
@@ -90,7 +95,10 @@ func (n *node) attr(ctx context.Context, h *handle) (remote.Attr, error) {
 	})
 	gone := errors.Is(err, remote.NotFound) || err == nil && !n.is(&a)
 	if gone && !n.IsRoot() {
-		err = errNoName // the kernel looks the name up again
+		err = n.lostName() // the kernel looks it up again
+	}
+	if again, in := n.nameIn(); err == nil && parent != nil && again == name && in == parent {
+		parent.remember(name, &a, told)
 	}
 	return a, err
 }
@@ -114,7 +122,18 @@ func (n *node) openAttr(ctx context.Context, h *handle) (a remote.Attr, open boo
 	if err != nil && !h.isStaged() && ctx.Err() == nil { // it has been closed meanwhile
 		return a, false, nil
 	}
+	n.doubt(&a)
 	return h.shows(a), true, err
+}
+
+// doubt makes what is remembered of the node outdated where the server tells something else.
+func (n *node) doubt(a *remote.Attr) {
+	n.mu.Lock()
+	told := n.wasTold(a)
+	n.mu.Unlock()
+	if !told {
+		n.outdate()
+	}
 }
 
 // anyHandle returns an open handle, the staged one if there is one, or nil.
@@ -134,6 +153,11 @@ func (n *node) anyHandle() *handle {
 func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	ctx, cancel := patient(ctx)
 	defer cancel()
+	if a, known := n.recallOwn(); known {
+		n.fill(&out.Attr, &a)
+		out.SetTimeout(n.tree.cacheTime / 2)
+		return n.tree.done("getattr", n.label(), nil)
+	}
 	changes, now := n.mark()
 	a, told, recent := n.recent()
 	var err error
@@ -250,7 +274,7 @@ func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.
 		return err
 	})
 	if errors.Is(err, remote.NotFound) {
-		err = errNoName
+		err = n.lostName()
 	}
 	return a, err
 }
@@ -278,6 +302,7 @@ func (n *node) changer(h *handle, size bool) *handle {
 // void.
 func (n *node) changing() {
 	n.tree.changes.Add(1)
+	n.outdate()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.pages, n.known = version{}, false

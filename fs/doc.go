@@ -28,9 +28,30 @@
 //
 // # Caches
 //
-// The kernel keeps names and attributes for Options.CacheTime, in which changes of other
+// The kernel keeps names and attributes for a second, or Options.CacheTime, in which changes of other
 // clients may go unseen, and pages until the time of modification changes. What is read in
 // sequence is read ahead. Names that do not exist are not kept.
+//
+// A directory that is looked into for longer than that is watched: the server tells what others change
+// in it. What it told of the directory is remembered then, until it tells of a change, loses the link or
+// gives the watch up, and for a minute at most, and answers getattr, readdir and the look-ups after that,
+// so that an unchanged tree is walked without a request. The kernel keeps such answers for half a second, so
+// that a change is seen within a second, too: its own caches are not told of changes, which takes locks that
+// operations hold while they wait for the server. Changes through this mount, which the server does not tell
+// of, outdate what they touch. What is not from memory:
+//
+//   - An open, and the attributes of an open file. Where an open finds another file under the name, all
+//     names on the way there are asked for again.
+//   - Look-ups of names that have not been the same for ten seconds, unless the directory was just read, and
+//     those of names that the kernel keeps, which a create with O_EXCL begins with: that a lock file is gone is
+//     seen at once.
+//   - Names that do not exist: what others have just made can be opened.
+//   - Attributes of files with several names, and of directories that are not watched themselves: they
+//     change without a notice.
+//
+// Two changes by processes of the server's machine the server does not see, so that attributes may be a minute
+// old: writes through mmap until the file is closed, and that a file with one name gets a second one, with what is
+// done by that.
 //
 // # A server that can't be reached
 //

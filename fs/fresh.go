@@ -18,6 +18,7 @@ func (n *node) mark() (changes int64, told time.Time) {
 
 // void is called before and after each change of what the attributes of the node tell.
 func (n *node) void() {
+	n.outdate()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.voidLocked()

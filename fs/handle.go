@@ -108,6 +108,10 @@ func (h *handle) open(n *node, alone bool) bool {
 func (h *handle) close() error {
 	n := h.node
 	n.published(h)
+	if h.writable { // what was written last, the server may be told by closing the file only
+		n.outdate()
+		defer n.outdate()
+	}
 	n.mu.Lock()
 	delete(n.handles, h)
 	n.mu.Unlock()

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 type listing struct {
 	dir     *node
 	told    time.Time     // when it was asked for
+	shown   time.Time     // when a program read it last. Guarded by dir.mu
 	changes int64         // tree.changes then
 	entries int64         // node.entries then
 	held    []listedEntry // in the order of names
@@ -37,15 +39,43 @@ func (l *listing) find(name string) (a remote.Attr, found bool) {
 // mostListed bounds how many entries the listings of a mount have together, if they are more than one.
 const mostListed = 100_000
 
-// listed returns the attributes of a name in the last listing of n, if that is young enough and
-// nothing was changed through this mount since.
+// listed returns the attributes of a name in the last listing of n, if that was read a moment ago and
+// nothing was changed since: through this mount, or in the directory as far as the server tells.
 func (n *node) listed(name string) (a remote.Attr, told time.Time, ok bool) {
-	l := n.recentListing()
+	l := n.keptListing()
 	if l == nil {
 		return a, told, false
 	}
-	a, ok = l.find(name)
-	return a, l.told, ok
+	a, found := l.find(name)
+	if !found || time.Since(l.read()) >= n.tree.cacheTime {
+		return a, told, false
+	}
+	m := n.memory()
+	if m.holds(name, l.told) && n.tree.vouches(&a, l.told) {
+		return a, n.tree.recalled(), true
+	}
+	return a, l.told, l.changes == n.tree.changes.Load() && time.Since(l.told) < n.tree.cacheTime && !m.knowsBetter(name, l.told)
+}
+
+// show takes note that a program reads the listing.
+func (l *listing) show() {
+	l.dir.mu.Lock()
+	defer l.dir.mu.Unlock()
+	l.shown = time.Now()
+}
+
+// read returns when a program read the listing last.
+func (l *listing) read() time.Time {
+	l.dir.mu.Lock()
+	defer l.dir.mu.Unlock()
+	return later(l.told, l.shown)
+}
+
+// keptListing returns the last listing of the directory, however old, or nil.
+func (n *node) keptListing() *listing {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.listing
 }
 
 // recentListing returns the last listing of n if that is as good as what the kernel keeps, or nil.
@@ -106,11 +136,12 @@ func (n *node) lastListing() *listing {
 	return nil
 }
 
-// entriesChange is called before and after each change of the entries of the directory n through this
+// entriesChange is called before and after each change of an entry of the directory n through this
 // mount.
-func (n *node) entriesChange() {
+func (n *node) entriesChange(name string) {
 	n.entries.Add(1)
 	n.tree.changes.Add(1)
+	n.memory().outdate(name)
 	n.void()
 }
 
@@ -120,18 +151,21 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	const op = "readdir"
-	l := n.recentListing()
+	n.look()
 	var err error
+	l := cmp.Or(n.recallListing(), n.recentListing())
 	if l == nil {
 		l, err = n.listNow(ctx)
 	}
 	if err != nil {
 		return nil, n.tree.done(op, n.label(), err)
 	}
+	l.show()
 	return &dirStream{listing: l, staged: n.stagedEntries(l)}, n.tree.done(op, n.label(), nil)
 }
 
-// listNow returns what the directory holds, or held where the server can't be reached.
+// listNow returns what the directory holds, or held when the server was asked last where that can't be
+// reached.
 func (n *node) listNow(ctx context.Context) (*listing, error) {
 	l, err := n.list(ctx)
 	switch {

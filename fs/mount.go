@@ -40,8 +40,9 @@ type Options struct {
 	// TempDir is the directory for the copies of open files, which are as
 	// large as these. "" is $TMPDIR, or else /var/tmp.
 	TempDir string
-	// CacheTime is how long names, attributes and listings are kept. 0 is 1 s;
-	// negative: not at all.
+	// CacheTime is how long names, attributes and listings are kept, whatever the server tells
+	// of changes. Negative: not at all. 0: as long as it tells of none, and for 1 s where
+	// it does not tell of them; NextChange of the client is the mount's then.
 	CacheTime time.Duration
 	// Watcher is a program that calls Watch with its standard input, which detaches the mount
 	// when this process dies. Mount starts it, and it ends with the mount. nil: a mount whose

@@ -61,6 +61,11 @@ type node struct {
 
 	// entries counts the changes of the entries of a directory through this mount.
 	entries atomic.Int64
+	// shown is when the kernel was told of the node by a name, kept until when it keeps that; nanoseconds
+	// since 1970.
+	shown, kept atomic.Int64
+	// watch is that of a directory that was looked into, or nil.
+	watch atomic.Pointer[watch]
 }
 
 var (
@@ -88,7 +93,12 @@ var (
 var errNoName = &remote.Error{Code: remote.Stale}
 
 // OnForget is called when the kernel has forgotten the node.
-func (n *node) OnForget() { n.tree.forget(n) }
+func (n *node) OnForget() {
+	n.tree.forget(n)
+	if c := n.tree.notices; c != nil {
+		c.forget(n)
+	}
+}
 
 // path returns a path of the node in the jail.
 func (n *node) path() (string, error) {

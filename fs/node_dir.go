@@ -35,12 +35,10 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 }
 
 func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.Attr, told time.Time, err error) {
+	n.look()
 	if child = n.createdChild(name); child == nil {
-		var listed bool
-		if a, told, listed = n.listed(name); !listed {
-			if a, told, err = n.lstat(ctx, name); err != nil {
-				return nil, a, told, err
-			}
+		if a, told, err = n.entry(ctx, name); err != nil {
+			return nil, a, told, err
 		}
 		if err = n.awaitSwap(ctx, name, &a); err != nil {
 			return nil, a, told, err
@@ -58,6 +56,33 @@ func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.A
 		}
 	}
 	return child, a, told, err
+}
+
+// entry returns what a name is.
+func (n *node) entry(ctx context.Context, name string) (a remote.Attr, told time.Time, err error) {
+	a, told, known := n.listed(name)
+	if !known {
+		a, told, known = n.recallSettled(name)
+	}
+	if known && !n.mustAsk(name) {
+		return a, told, nil
+	}
+	a, told, err = n.lstat(ctx, name)
+	if err == nil {
+		n.remember(name, &a, told)
+	}
+	return a, told, err
+}
+
+// mustAsk reports whether a name is looked up although the kernel keeps it, and not because a program has read the
+// directory: it must not be out of date then, as for O_EXCL.
+func (n *node) mustAsk(name string) bool {
+	c := n.child(name)
+	if c == nil || time.Now().UnixNano() >= c.kept.Load() {
+		return false
+	}
+	l := n.keptListing()
+	return l == nil || l.read().UnixNano() < c.shown.Load()
 }
 
 // awaitSwap waits, where a name has come to be another file's than its node stands for, until what is being
@@ -185,8 +210,8 @@ func (n *node) Link(ctx context.Context, target gofs.InodeEmbedder, name string,
 // make makes something under a name. Once it was asked of the server the answer is waited for.
 func (n *node) make(ctx context.Context, op, name string, out *fuse.EntryOut, ask func(ctx context.Context, p string) (remote.Attr, error)) (*gofs.Inode, syscall.Errno) {
 	ctx = context.WithoutCancel(ctx)
-	n.entriesChange()
-	defer n.entriesChange()
+	n.entriesChange(name)
+	defer n.entriesChange(name)
 	var a remote.Attr
 	err := n.atName(name, func(p string) (err error) {
 		a, err = ask(ctx, p)
@@ -208,7 +233,7 @@ func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
 		return err
 	})
 	if errors.Is(err, remote.NotFound) || errors.Is(err, remote.Unsupported) { // it is no link any longer
-		err = errNoName
+		err = n.lostName()
 	}
 	n.mu.Lock()
 	switch {
@@ -246,8 +271,8 @@ func (n *node) remove(ctx context.Context, name string, ask func(ctx context.Con
 	if c := n.child(name); c != nil {
 		defer c.changing()
 	}
-	n.entriesChange()
-	defer n.entriesChange()
+	n.entriesChange(name)
+	defer n.entriesChange(name)
 	return n.atName(name, func(p string) error { return ask(ctx, p) })
 }
 
@@ -278,10 +303,10 @@ func (n *node) rename(ctx context.Context, name string, to *node, newName string
 		}
 		defer c.changing()
 	}
-	for _, dir := range []*node{n, to} {
-		dir.entriesChange()
-		defer dir.entriesChange()
-	}
+	n.entriesChange(name)
+	defer n.entriesChange(name)
+	to.entriesChange(newName)
+	defer to.entriesChange(newName)
 	return n.atName(name, func(old string) error {
 		return to.atName(newName, func(p string) error { return n.tree.jail.Rename(ctx, old, p, mode) })
 	})
@@ -296,7 +321,7 @@ func (n *node) Fsync(ctx context.Context, f gofs.FileHandle, flags uint32) sysca
 	ctx = context.WithoutCancel(ctx)
 	err := n.at(func(p string) error { return n.tree.jail.Sync(ctx, p) })
 	if errors.Is(err, remote.NotFound) {
-		err = errNoName
+		err = n.lostName()
 	}
 	return n.tree.done("fsyncdir", n.label(), err)
 }

@@ -20,8 +20,8 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	const op = "create"
-	n.entriesChange()
-	defer n.entriesChange()
+	n.entriesChange(name)
+	defer n.entriesChange(name)
 	var h *handle
 	err := n.atName(name, func(p string) (err error) {
 		h, err = n.create(ctx, p, flags, iofs.FileMode(mode).Perm())
@@ -92,7 +92,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 	defer cancel()
 	h, err := n.openFile(ctx, flags)
 	if errors.Is(err, remote.NotFound) || errors.Is(err, remote.NotAFile) {
-		err = errNoName
+		err = n.lostName()
 	}
 	if err != nil {
 		return nil, 0, n.tree.done("open", n.label(), err)
@@ -152,7 +152,7 @@ func (n *node) openWith(ctx context.Context, flags uint32) (*handle, error) {
 	}
 	if a := f.Opened(); !n.is(&a) {
 		f.Close()
-		return nil, errNoName
+		return nil, n.lostName()
 	}
 	h := newHandle(f, flags, noStage)
 	h.open(n, false)
@@ -288,13 +288,17 @@ func (n *node) stagedHandle() *handle {
 // published ends the time in which the content of h is staged.
 func (n *node) published(h *handle) {
 	n.mu.Lock()
-	if n.staged == h {
+	staged := n.staged == h
+	if staged {
 		n.staged = nil
 	}
 	n.mu.Unlock()
 	h.setStage(noStage)
 	if h.parent != nil {
 		h.parent.settleName(h.name, n)
+	}
+	if h.parent != nil && staged {
+		h.parent.entriesChange(h.name)
 	}
 	n.tree.changes.Add(1)
 }

@@ -102,14 +102,14 @@ func (h *handle) openAgain(ctx context.Context) (*remote.File, error) {
 		return err
 	})
 	if errors.Is(err, remote.NotFound) || errors.Is(err, remote.NotAFile) {
-		err = errNoName
+		err = n.lostName()
 	}
 	if err != nil {
 		return nil, err
 	}
 	if a := f.Opened(); !n.is(&a) {
 		f.Close()
-		return nil, errNoName
+		return nil, n.lostName()
 	}
 	n.tree.log.Info("opened again", "op", "reopen", "path", f.Name())
 	return f, nil

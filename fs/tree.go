@@ -23,7 +23,8 @@ type tree struct {
 	jail      *remote.Client
 	dir       string        // of the jail, that is mounted
 	device    uint64        // of the root
-	cacheTime time.Duration // how long what the server told is kept
+	cacheTime time.Duration // how long what the server told is kept, where it does not tell of changes
+	notices   *notices      // nil where it is not listened to
 	ahead     budget        // of all handles
 
 	// changes counts the changes through this mount: a listing from before the last one is not
@@ -83,6 +84,9 @@ func newRoot(ctx context.Context, jail *remote.Client, dir string, s shown, o *O
 	}
 	root := &node{tree: t, id: identityOf(&e.Attr)}
 	root.last = keep(&e.Attr)
+	if o.CacheTime == 0 {
+		t.notices = newNotices(t)
+	}
 	return root, nil
 }
 
@@ -217,7 +221,11 @@ func (t *tree) publishBelow(ctx context.Context, dir *node) error {
 // configure lets the kernel drop the pages of a file whose time of modification has changed.
 func (n *node) configure(o *fuse.MountOptions) { o.ExtraCapabilities |= fuse.CAP_AUTO_INVAL_DATA }
 
-func (n *node) end() {}
+func (n *node) end() {
+	if c := n.tree.notices; c != nil {
+		c.end()
+	}
+}
 
 func (n *node) saveOpen(ctx context.Context) {
 	for _, h := range n.tree.writable() {

@@ -91,6 +91,23 @@ func (n *inotify) watch(file *os.File, mask uint32) (int32, error) {
 	return int32(wd), watchError(err)
 }
 
+// others are the file systems that other machines, or programs, can change without an event.
+var others = map[int64]bool{
+	unix.AFS_FS_MAGIC: true, unix.AFS_SUPER_MAGIC: true, unix.CEPH_SUPER_MAGIC: true, unix.CIFS_SUPER_MAGIC: true,
+	unix.CODA_SUPER_MAGIC: true, unix.FUSE_SUPER_MAGIC: true, unix.NCP_SUPER_MAGIC: true, unix.NFS_SUPER_MAGIC: true,
+	unix.OCFS2_SUPER_MAGIC: true, unix.SMB2_SUPER_MAGIC: true, unix.SMB_SUPER_MAGIC: true, unix.V9FS_MAGIC: true,
+}
+
+// tellsAll is nil where all changes in a directory cause events.
+func tellsAll(d *directory) error {
+	var st unix.Statfs_t
+	err := retry(func() error { return unix.Fstatfs(d.fd(), &st) })
+	if err == nil && others[int64(st.Type)] {
+		err = unix.EOPNOTSUPP
+	}
+	return err
+}
+
 // watchError returns the error for a watch that the system refuses, in the sense that it has
 // elsewhere.
 func watchError(err error) error {

@@ -209,6 +209,7 @@ func (t *task) makeLink() error {
 		if err := linkat(from.dir.fd(), from.name, d.fd(), name); err != nil {
 			return err
 		}
+		t.session.server.watcher.changed(place{from.dir.id, from.name}, t.session)
 		return t.made(d.fd(), name, kinds[from.kind()])
 	})
 }

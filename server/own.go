@@ -89,6 +89,15 @@ func (w *watcher) finish(c *ownChange, certain bool) {
 	w.tellAuthor(c)
 }
 
+// changed tells of a change of a session that causes no event: a file has got one more name.
+func (w *watcher) changed(p place, by *session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if dir := w.byID[p.directory]; dir != nil {
+		w.tell(dir, p.name, by)
+	}
+}
+
 // doubt tells a session of its own change.
 func (w *watcher) doubt(c *ownChange) {
 	w.mu.Lock()

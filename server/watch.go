@@ -88,6 +88,9 @@ func (w *watcher) try(s *session, path string) (bool, error) {
 		return false, err
 	}
 	defer d.close()
+	if err := tellsAll(d); err != nil {
+		return false, err
+	}
 	if err := w.add(s, path, d); err != nil {
 		return false, err
 	}

@@ -109,7 +109,7 @@ var ownChanges = []struct {
 	{"MKDIR", []Request{pathRequest(OpMkdir, "/new")}, []string{"/new"}},
 	{"REMOVE", []Request{removeRequest("/new", RemoveDirectory)}, []string{"/new"}},
 	{"SYMLINK", []Request{{Operation: OpSymlink, Path: "/dir/link", Target: "f"}}, []string{"/dir/link"}},
-	{"LINK", []Request{{Operation: OpLink, Path: "/f", ToPath: "/dir/hard"}}, []string{"/dir/hard"}},
+	{"LINK", []Request{{Operation: OpLink, Path: "/f", ToPath: "/dir/hard"}}, []string{"/dir/hard", "/f"}},
 	{"SET of a mode", []Request{{Operation: OpSet, Path: "/f", Changes: Changes{Mode: new(uint16(0o600))}}}, []string{"/f"}},
 	{"SET of a time", []Request{{Operation: OpSet, Path: "/f", Changes: Changes{Modified: new(Time(1))}}}, []string{"/f"}},
 	{"SET of a size", []Request{{Operation: OpSet, Path: "/f", Changes: Changes{Size: new(int64(5))}}}, []string{"/f"}},

@@ -38,9 +38,10 @@ that is a file, else nowhere.
 Options of -o: ro (nothing can be changed), noexec, allow_other (other users may use
 the mount, as far as the permission bits let them), uid=N and gid=N (the owner that
 all files show), umask=OCTAL (bits that no file shows), timeout=SECONDS (as -t, which
-takes milliseconds), cache=SECONDS (how long names and attributes are kept: 1),
-credentials=FILE (lines token=..., public_key=..., plain), and those that only mean
-something to mount(8).
+takes milliseconds), cache=notices (names and attributes are kept until the server
+tells of a change, and for a second where it does not; the default), cache=SECONDS
+(for so long, whatever it tells), cache=strict (not at all), credentials=FILE (lines
+token=..., public_key=..., plain), and those that only mean something to mount(8).
 
 Examples:
 

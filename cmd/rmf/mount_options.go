@@ -71,9 +71,7 @@ func (o *mountOptions) set(option string) (known bool, err error) {
 			err = fmt.Errorf("%q is less than a millisecond", value)
 		}
 	case "cache":
-		if o.mount.CacheTime, err = seconds(value); o.mount.CacheTime == 0 {
-			o.mount.CacheTime = -1 // 0 is the default there
-		}
+		o.mount.CacheTime, err = cacheTime(value)
 	case "credentials":
 		o.credentials = value
 	default:
@@ -91,6 +89,25 @@ func number(text string, base int, most uint64) (*uint32, error) {
 	}
 	small := uint32(n)
 	return &small, nil
+}
+
+// cacheTime reads for how long names and attributes are kept, as fs.Options has it.
+func cacheTime(text string) (time.Duration, error) {
+	const none = -1
+	switch text {
+	case "notices":
+		return 0, nil
+	case "strict":
+		return none, nil
+	}
+	s, err := seconds(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not strict, notices or a number of seconds", text)
+	}
+	if s == 0 {
+		return none, nil
+	}
+	return s, nil
 }
 
 // seconds reads a number of seconds, up to what -t can be.

@@ -24,6 +24,8 @@ func TestMountOptions(t *testing.T) {
 		"uid=0,gid=1000,umask=027":               {mount: fs.Options{UID: number(0), GID: number(1000), Umask: number(0o27)}},
 		"timeout=1.5,cache=10":                   {timeout: 1500 * time.Millisecond, mount: fs.Options{CacheTime: 10 * time.Second}},
 		"cache=0,credentials=/etc/a=b":           {credentials: "/etc/a=b", mount: fs.Options{CacheTime: -1}},
+		"cache=strict":                           {mount: fs.Options{CacheTime: -1}},
+		"cache=2,cache=notices":                  {},
 	} {
 		o, err := parseMountOptions(strings.Split(options, ","))
 		if err != nil || !reflect.DeepEqual(*o, want) {
@@ -31,7 +33,7 @@ func TestMountOptions(t *testing.T) {
 		}
 	}
 	for _, option := range []string{"shiny", "ro=false", "allow_other=1", "uid=me", "uid=-1", "uid=4294967295", "gid=", "umask=8", "umask=1777", "timeout=0", "timeout=soon",
-		"cache=-1", "cache=NaN", "cache=1e300"} {
+		"cache=-1", "cache=NaN", "cache=lazy", "cache", "cache=1e300"} {
 		if _, err := parseMountOptions([]string{"ro", option}); err == nil || describe(err).status != exitUsage {
 			t.Errorf("-o %s: %v", option, err)
 		}

@@ -301,9 +301,10 @@
 // A GONE may have been lost with the connection before: after a take-over, a client that
 // relies on its watches asks for them again.
 //
-// WATCH is BUSY where the system has no room for a watch, UNSUPPORTED where it has none to offer.
-// Some changes the server can't see: those by other machines where the jail is on a network's file
-// system, those through another hard link, and, until the file is closed, those through mmap.
+// WATCH is BUSY where the system has no room for a watch, UNSUPPORTED where it has none to offer, or
+// the directory is on a file system that others change without a word to the system: a network's, or one of
+// FUSE. Some changes the server can't see: that a process of its machine gives a file one more hard link, those
+// through another hard link, and, until the file is closed, those through mmap.
 //
 // # Codes
 //

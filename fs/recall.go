@@ -1,0 +1,114 @@
+package fs
+
+import (
+	"time"
+
+	"github.com/remofile/remofile/remote"
+)
+
+// look is called when the directory n is looked into.
+func (n *node) look() {
+	if c := n.tree.notices; c != nil {
+		c.look(n)
+	}
+}
+
+// memory returns the memory of the directory n, or nil.
+func (n *node) memory() *memory {
+	if w := n.watch.Load(); w != nil {
+		return &w.memory
+	}
+	return nil
+}
+
+// remember remembers what the server told of a name in the directory n, unless it belies the listing.
+func (n *node) remember(name string, a *remote.Attr, told time.Time) {
+	m := n.memory()
+	if l := n.keptListing(); l != nil && m.holds(name, l.told) {
+		if listed, found := l.find(name); !found || identityOf(&listed) != identityOf(a) || versionOf(&listed) != versionOf(a) {
+			m.outdate(name)
+		}
+	}
+	m.keep(name, a, told)
+}
+
+// recall returns what the server would tell of a name in the directory n, and since when it has told that.
+func (n *node) recall(name string) (a remote.Attr, same time.Time, known bool) {
+	m := n.memory()
+	if r, found := m.find(name); found {
+		a = r.attr.of(r.id)
+		return a, r.same, n.tree.vouches(&a, r.told)
+	}
+	if l := n.keptListing(); l != nil && m.holds(name, l.told) {
+		a, known = l.find(name)
+		return a, l.told, known && n.tree.vouches(&a, l.told)
+	}
+	return a, same, false
+}
+
+// recallSettled is recall for a name that has been the same for long.
+func (n *node) recallSettled(name string) (a remote.Attr, told time.Time, known bool) {
+	a, same, known := n.recall(name)
+	return a, n.tree.recalled(), known && time.Since(same) >= settleTime
+}
+
+// recallOwn returns the attributes of the node. Those of an open file are not remembered.
+func (n *node) recallOwn() (a remote.Attr, known bool) {
+	name, parent := n.nameIn()
+	if parent == nil || n.anyHandle() != nil {
+		return a, false
+	}
+	a, _, known = parent.recall(name)
+	return a, known && n.is(&a)
+}
+
+// recallListing returns the listing of the directory n if the server would tell the same.
+func (n *node) recallListing() *listing {
+	l := n.lastListing()
+	if l == nil || !n.memory().holdsAll(l.told) {
+		return nil
+	}
+	return l
+}
+
+// recalled is when what is remembered is taken to have been told. The kernel keeps it for half as long as
+// other answers: it may have waited for the notice of a change that long.
+func (t *tree) recalled() time.Time { return time.Now().Add(-t.cacheTime / 2) }
+
+// vouches reports whether attributes of an entry can't have changed since without a word to those who watch its
+// directory: they can by another name of the file, and those of a directory by its entries.
+func (t *tree) vouches(a *remote.Attr, told time.Time) bool {
+	if !a.IsDir() {
+		return a.Links == 1
+	}
+	t.mu.Lock()
+	dir := t.find(identityOf(a))
+	t.mu.Unlock()
+	return dir != nil && dir.memory().holdsAll(told)
+}
+
+// outdate is called before and after each change of the node through this mount, which no notice tells of,
+// and where the server tells something else than what is remembered.
+func (n *node) outdate() {
+	if name, parent := n.nameIn(); parent != nil {
+		parent.memory().outdate(name)
+	}
+}
+
+// nameIn returns a name of the node, and the directory that has it; nil where there is none.
+func (n *node) nameIn() (name string, parent *node) {
+	name, above := n.Parent()
+	if above == nil {
+		return "", nil
+	}
+	return name, above.Operations().(*node)
+}
+
+// lostName returns errNoName for a file that is not found by its name any longer: nothing on the way there
+// is remembered when the kernel looks it up again.
+func (n *node) lostName() error {
+	for at := n; at != nil; _, at = at.nameIn() {
+		at.outdate()
+	}
+	return errNoName
+}
