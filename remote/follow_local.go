@@ -25,11 +25,15 @@ type localWatcher struct {
 
 // watchLocal begins to watch. The caller closes the watcher, which ends its goroutine.
 func watchLocal(root string, filter *Filter) (*localWatcher, error) {
+	resolved, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return nil, localError("watch", root, err)
+	}
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, localError("watch", root, err)
 	}
-	w := &localWatcher{root: filepath.Clean(root), filter: filter, notify: notify, changed: make(chan struct{}, 1)}
+	w := &localWatcher{root: resolved, filter: filter, notify: notify, changed: make(chan struct{}, 1)}
 	if err := w.add(w.root); err != nil {
 		notify.Close()
 		return nil, err

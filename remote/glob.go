@@ -18,7 +18,7 @@ const maxMatches = 100_000
 // Glob returns the paths that match a pattern of absolute paths as Filter describes them, sorted as
 // Walk sorts. It does not go through symbolic links that match. A path that exists by the name of the
 // pattern is the only one, and one that is no pattern is not looked for. Where nothing matches it
-// fails with NotFound, where more than 100,000 paths do with TooLarge.
+// fails with NotFound, where more than 100,000 paths do, or the pattern is none, with InvalidName.
 func (c *Client) Glob(ctx context.Context, pattern string) ([]string, error) {
 	return c.globIn(ctx, "", pattern)
 }
@@ -204,7 +204,7 @@ func (g *glob) visit(rel string, directory bool) error {
 		return nil
 	}
 	if len(g.matches) == maxMatches {
-		return &Error{Code: TooLarge, Err: fmt.Errorf("more than %d files match the pattern", maxMatches)}
+		return &Error{Code: InvalidName, Err: fmt.Errorf("more than %d files match the pattern", maxMatches)}
 	}
 	g.matches = append(g.matches, path.Join(g.root, rel))
 	return nil

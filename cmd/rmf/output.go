@@ -53,7 +53,7 @@ func (o *output) notef(format string, args ...any) {
 }
 
 // stdoutFailed wraps an error of writing data. A reader that went away is no such
-// error: SIGPIPE has ended the process then.
+// error, but for a transfer: SIGPIPE has ended the process then.
 func stdoutFailed(err error) error {
 	return failed("standard output: "+cause(err), "")
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/remofile/remofile/remote"
@@ -48,10 +46,7 @@ type fileProgress struct {
 	started    time.Time
 }
 
-// newProgress also sees to it that a reader of standard error that goes away does not
-// end a transfer in the middle.
 func newProgress(out *output, wanted bool) *progress {
-	signal.Ignore(syscall.SIGPIPE)
 	now := time.Now()
 	return &progress{out: out, wanted: wanted, begun: now, shown: now, measured: now,
 		underWay: make(map[string]*fileProgress)}

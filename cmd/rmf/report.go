@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -41,11 +43,23 @@ type treeReport struct {
 	failed   error // to write to stdout
 }
 
+// newTreeReport also sees to it that a reader of what is told that goes away does not end a
+// transfer in the middle.
 func newTreeReport(out *output, flags reportFlags) *treeReport {
+	if !flags.DryRun {
+		signal.Ignore(syscall.SIGPIPE)
+	}
 	return &treeReport{out: out, flags: flags, stdout: bufio.NewWriter(out.stdout), progress: newProgress(out, flags.Progress)}
 }
 
-// observe is the Observe of the transfer.
+// observer is the Observe of the transfer, nil where nothing is to be told before its end.
+func (r *treeReport) observer() func(remote.Event) {
+	if r.flags.JSON || r.flags.DryRun || r.flags.Progress || r.out.stderrTerminal {
+		return r.observe
+	}
+	return nil
+}
+
 func (r *treeReport) observe(e remote.Event) {
 	if e.Path == "" {
 		e.Path = "." // where the transfer begins

@@ -64,7 +64,7 @@ type follow func(ctx context.Context, from, to string, o remote.FollowOptions) e
 // run synchronizes once, or again and again.
 func (f *syncFlags) run(ctx context.Context, out *output, once synchronize, again follow, from, to string, o remote.SyncOptions) error {
 	report := newTreeReport(out, f.reportFlags)
-	o.Observe = report.observe
+	o.Observe = report.observer()
 	if !f.Watch {
 		sum, err := once(ctx, from, to, o)
 		return report.finish(sum, !f.Quiet, err)

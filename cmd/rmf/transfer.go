@@ -55,7 +55,7 @@ type transfer func(ctx context.Context, sources []string, destination string, o 
 // run transfers and tells of it.
 func (f *transferFlags) run(ctx context.Context, out *output, t transfer, sources []string, destination string, o remote.TreeOptions) error {
 	report := newTreeReport(out, f.reportFlags)
-	o.Observe = report.observe
+	o.Observe = report.observer()
 	sum, err := t(ctx, sources, destination, o)
 	err = withHint(err, remote.Exists, "--force replaces it")
 	return report.finish(sum, f.Progress || f.DryRun, err)
