@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 // a server process.
 type killing struct {
 	resumption           // its server is what the link leads to
+	sync       bool      // with rmf sync: a new version has much of the old one
 	bin        string    // where rmf is
 	process    *exec.Cmd // the server
 	link       *meteredLink
@@ -62,7 +64,15 @@ func (k *killing) command() *exec.Cmd {
 	if k.up {
 		args = []string{"upload", k.source, "/"}
 	}
-	args = append(args, "--force", "--timeout", fmt.Sprint(patience.Milliseconds()), "--hostname", host, "--port", port)
+	switch {
+	case k.sync && k.up:
+		args = []string{"sync", "local", k.local, "/"}
+	case k.sync:
+		args = []string{"sync", "remote", "/", k.local}
+	default:
+		args = append(args, "--force")
+	}
+	args = append(args, "--timeout", fmt.Sprint(patience.Milliseconds()), "--hostname", host, "--port", port)
 	cmd := exec.Command(filepath.Join(k.bin, "rmf"), args...)
 	cmd.Env = append(os.Environ(), "REMOFILE_TOKEN="+token)
 	return cmd
@@ -79,36 +89,61 @@ func TestKilledTransfers(t *testing.T) {
 	bin := buildRmf(t)
 	seed := testSeed(t)
 	for i, test := range []struct {
-		name string
-		up   bool
-		kill func(k *killing, client *os.Process)
+		name     string
+		up, sync bool
+		kill     func(k *killing, client *os.Process)
 	}{
-		{"client of an upload", true, func(_ *killing, client *os.Process) { client.Kill() }},
-		{"server of an upload", true, func(k *killing, _ *os.Process) { k.restartServer() }},
-		{"client of a download", false, func(_ *killing, client *os.Process) { client.Kill() }},
-		{"server of a download", false, func(k *killing, _ *os.Process) { k.restartServer() }},
+		{"client of an upload", true, false, killClient},
+		{"server of an upload", true, false, killServer},
+		{"client of a download", false, false, killClient},
+		{"server of a download", false, false, killServer},
+		{"client of a synchronisation up", true, true, killClient},
+		{"server of a synchronisation up", true, true, killServer},
+		{"client of a synchronisation down", false, true, killClient},
+		{"server of a synchronisation down", false, true, killServer},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			k := newKilling(t, bin, test.up)
+			k.sync = test.sync
 			random := rand.New(rand.NewPCG(seed, uint64(i)))
 			old := randomBytes(random, 1000)
+			if k.sync {
+				old = randomBytes(random, 2<<20)
+			}
 			write(t, k.destination, string(old))
-			for range moments {
+			n := moments
+			if k.sync {
+				n = max(2, moments/2)
+			}
+			for range n {
 				old = k.moment(random, old, test.kill)
 			}
 		})
 	}
 }
 
+func killClient(_ *killing, client *os.Process) { client.Kill() }
+func killServer(k *killing, _ *os.Process)      { k.restartServer() }
+
+// next returns a new version, and how many bytes of it are new.
+func (k *killing) next(random *rand.Rand, old []byte) (content []byte, fresh int) {
+	if !k.sync {
+		content = randomBytes(random, uploadHead+1+random.IntN(4<<20))
+		return content, len(content)
+	}
+	fresh = 1 + random.IntN(512<<10)
+	return slices.Insert(slices.Clone(old), random.IntN(len(old)), randomBytes(random, fresh)...), fresh
+}
+
 // moment kills the transfer of a new file, and has it done then. It returns the file.
 func (k *killing) moment(random *rand.Rand, old []byte, kill func(*killing, *os.Process)) []byte {
 	k.t.Helper()
-	content := randomBytes(random, uploadHead+1+random.IntN(4<<20))
+	content, fresh := k.next(random, old)
 	write(k.t, k.source, string(content))
 	stopReading := k.startReaders(old, content)
 	defer stopReading()
 	client := k.command()
-	after := 1 + random.Int64N(int64(len(content)))
+	after := 1 + random.Int64N(int64(fresh))
 	if err := client.Start(); err != nil {
 		k.t.Fatal(err)
 	}
