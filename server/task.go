@@ -35,6 +35,9 @@ type task struct {
 	out    []byte // payload of the answer
 }
 
+// smallCost is up to which cost, in bytes, requests are executed one after the other where several have come.
+const smallCost = 16 << 10
+
 // start starts the goroutine of a request that came over conn, which session.drain waits
 // for; or counts the caller for it, which is to run it here. A request that needs neither has its answer at once.
 // An error ends the link.
@@ -71,7 +74,7 @@ func (s *session) start(conn *zmtp.Conn, t *task) (here bool, answer []byte, err
 		s.remember(t, answer)
 		return false, answer, nil
 	}
-	here = s.load.requests == 0 && conn.Buffered() == 0 && !operations[t.Operation].long && t.isNext()
+	here = s.load.requests == 0 && (conn.Buffered() == 0 || t.cost <= smallCost) && !operations[t.Operation].long && t.isNext()
 	t.ctx, t.cancel = context.WithCancel(s.life)
 	t.start = time.Now()
 	t.answer.ID = t.ID
