@@ -185,6 +185,7 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 		MaxBackground:           maxBackground,
 		MaxInflightRequestBytes: maxRequestBytes,
 		DisableXAttrs:           true,
+		DisableSplice:           true, // what is read comes from memory: splice costs more than it saves
 		DirectMountStrict:       os.Geteuid() == 0,
 		// Open tells of O_TRUNC; files that are opened to append can be mapped (Linux 6.6).
 		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
