@@ -184,7 +184,7 @@ func (r *run) onlySource(source *cursor) {
 func (r *run) onlyThere(there *cursor) {
 	d := there.head
 	if r.gone != "" && isIn(d.path, r.gone) {
-		r.offer(r.stack[len(r.stack)-1], d, nil)
+		r.offer(r.stack[len(r.stack)-1], d)
 		there.advance()
 		return
 	}
@@ -193,10 +193,9 @@ func (r *run) onlyThere(there *cursor) {
 		there.pass()
 		return
 	}
-	gone := &removal{path: d.path, dir: d.descends(), size: d.Size}
-	n.remove(gone)
-	if !gone.dir {
-		r.offer(n, d, gone)
+	n.remove(d.Name, d.descends())
+	if !d.descends() {
+		r.offer(n, d)
 		there.advance()
 		return
 	}

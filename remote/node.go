@@ -1,6 +1,9 @@
 package remote
 
-import "sync"
+import (
+	"path"
+	"sync"
+)
 
 // node is a directory whose content is being transferred. When all in it is done, what is gone at the
 // source is removed, and the directory gets its attributes.
@@ -18,19 +21,11 @@ type node struct {
 
 	opened sync.Once // before the first change in it
 
-	mu       sync.Mutex // guards what follows
-	left     int        // tasks and nodes in it that are not done, and 1 while the walk is in it
-	failed   bool       // not all that should be there is: nothing is removed
-	touched  bool       // something was changed, so that its time was
-	removals []*removal
-}
-
-// removal is something that the destination has and the source has not.
-type removal struct {
-	path string
-	dir  bool
-	size int64
-	kept bool // it was renamed; set while its directory is held
+	mu      sync.Mutex // guards what follows
+	left    int        // tasks and nodes in it that are not done, and 1 while the walk is in it
+	failed  bool       // not all that should be there is: nothing is removed
+	touched bool       // something was changed, so that its time was
+	gone    goneList
 }
 
 func (r *run) newNode(parent *node, i item, there *Attr) *node {
@@ -76,10 +71,18 @@ func (n *node) fail() {
 	n.failed = true
 }
 
-func (n *node) remove(r *removal) {
+// remove takes note of an entry that is to be removed.
+func (n *node) remove(name string, isDir bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.removals = append(n.removals, r)
+	n.gone.add(name, isDir)
+}
+
+// keep takes that back.
+func (n *node) keep(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gone.keep(name)
 }
 
 // touch is called before each change of its entries.
@@ -123,7 +126,7 @@ func (n *node) complete() {
 		n.failed = true
 		return
 	}
-	if len(n.removals) > 0 && !n.failed && !r.incomplete.Load() {
+	if !n.gone.isEmpty() && !n.failed && !r.incomplete.Load() {
 		n.clear()
 	}
 	if err := n.attributes(); err != nil {
@@ -141,16 +144,14 @@ func (n *node) clear() {
 	var running sync.WaitGroup
 	defer running.Wait()
 	free := make(chan struct{}, removers)
-	for _, gone := range n.removals {
-		if gone.kept {
-			continue
-		}
+	for name, isDir := range n.gone.all() {
+		p := path.Join(n.path, name)
 		free <- struct{}{}
 		running.Go(func() {
 			defer func() { <-free }()
-			if err := r.discard(n, gone); err != nil {
+			if err := r.discard(n, p, isDir); err != nil {
 				n.fail()
-				r.failTask(r.shown(gone.path), err)
+				r.failTask(r.shown(p), err)
 			}
 		})
 	}
@@ -160,7 +161,7 @@ func (n *node) clear() {
 func (n *node) isToDo() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.touched || len(n.removals) > 0 || n.run.carries && !n.isSame()
+	return n.touched || !n.gone.isEmpty() || n.run.carries && !n.isSame()
 }
 
 // isSame reports whether the destination's directory has the right attributes.

@@ -37,9 +37,8 @@ type offer struct {
 	node     *node
 	path     string
 	modified time.Time
-	removal  *removal // nil where it goes with a directory
-	tried    bool     // a file of the same time is compared with it
-	taken    bool     // it was renamed; written by one task at a time
+	tried    bool // a file of the same time is compared with it
+	taken    bool // it was renamed; written by one task at a time
 }
 
 func (r *run) mayBeRenamed(s *item) bool {
@@ -53,7 +52,7 @@ func (r *run) want(n *node, s item) {
 }
 
 // offer takes note of a file that is going to be removed.
-func (r *run) offer(n *node, d item, gone *removal) {
+func (r *run) offer(n *node, d item) {
 	if !r.carries || !d.Mode.IsRegular() || d.Size < renameLeast || len(r.offered) == renameMost {
 		return
 	}
@@ -61,7 +60,7 @@ func (r *run) offer(n *node, d item, gone *removal) {
 		r.offers = make(map[int64][]*offer)
 	}
 	n.hold()
-	o := &offer{node: n, path: d.path, modified: d.Modified, removal: gone}
+	o := &offer{node: n, path: d.path, modified: d.Modified}
 	r.offers[d.Size] = append(r.offers[d.Size], o)
 	r.offered = append(r.offered, o)
 }
@@ -201,8 +200,8 @@ func (r *run) renameTo(n *node, s *item, o *offer) error {
 			return err // it is sent again
 		}
 	}
-	if o.removal != nil {
-		o.removal.kept = true
+	if parentOf(o.path) == o.node.path {
+		o.node.keep(path.Base(o.path))
 	}
 	r.count(Event{Kind: EventRenamed, Path: r.shown(s.path), From: r.shown(o.path), Size: s.Size}, func(sum *Summary) {
 		sum.Renamed++

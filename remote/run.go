@@ -356,14 +356,14 @@ func (r *run) removeTree(p string) error {
 }
 
 // discard removes what is gone at the source. A directory stays where the filter keeps something in it.
-func (r *run) discard(n *node, gone *removal) error {
+func (r *run) discard(n *node, p string, isDir bool) error {
 	if !r.o.DryRun {
 		n.touch()
 		var err error
-		if gone.dir {
-			err = r.removeTree(gone.path)
+		if isDir {
+			err = r.removeTree(p)
 		} else {
-			err = r.removeOne(gone.path)
+			err = r.removeOne(p)
 		}
 		if r.o.Filter != nil && errors.Is(err, NotEmpty) {
 			return nil
@@ -372,6 +372,6 @@ func (r *run) discard(n *node, gone *removal) error {
 			return err
 		}
 	}
-	r.count(Event{Kind: EventRemoved, Path: r.shown(gone.path), Size: gone.size}, func(s *Summary) { s.Removed++ })
+	r.count(Event{Kind: EventRemoved, Path: r.shown(p)}, func(s *Summary) { s.Removed++ })
 	return nil
 }

@@ -126,6 +126,7 @@ func (w *walk) visitEntry(b *branch, e Entry) error {
 		return w.fn(p, e, nil)
 	}
 	d := b.below[0]
+	b.below[0] = nil // what has been visited is not held
 	b.below = b.below[1:]
 	err := w.fn(p, e, nil)
 	if err == nil {
