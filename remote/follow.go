@@ -23,14 +23,15 @@ const DefaultQuiet = 200 * time.Millisecond
 // Times between two runs without a change.
 const (
 	afterLostLink = time.Second
-	afterFailures = time.Minute // of single files
+	afterFailures = time.Minute      // of single files
+	unwatched     = 10 * time.Second // where not all directories are watched
 )
 
 // FollowUpload calls SynchronizeUpload, and again whenever something in the local directory has
 // changed, until ctx ends, which is no error. Each run is of the whole tree. It waits for a lost link to come back.
-// A minute after a run that could not do all there is another. It ends with the error of a run that could do
-// nothing, and where the directories can't be watched; the kernel bounds their number
-// (fs.inotify.max_user_watches). Changes behind symbolic links are not seen.
+// A minute after a run that could not do all there is another, and ten seconds after one where not all directories
+// can be watched: the kernel bounds their number (fs.inotify.max_user_watches). It ends with the error of a run that could do
+// nothing. Changes behind symbolic links are not seen.
 func (c *Client) FollowUpload(ctx context.Context, local, p string, o FollowOptions) error {
 	w, err := watchLocal(local, o.Filter)
 	if err != nil {
@@ -44,8 +45,8 @@ func (c *Client) FollowUpload(ctx context.Context, local, p string, o FollowOpti
 
 // FollowDownload is FollowUpload the other way, with SynchronizeDownload. It takes the notices of the server:
 // nothing else may call Watch, Unwatch or NextChange of the client meanwhile, and what other goroutines change by the same
-// client is not seen. The server's watches stay until the client is closed. It fails with Unsupported where the server has
-// none to offer, and with Overloaded where it has no room for them.
+// client is not seen. The server's watches stay until the client is closed. A server of ours
+// has room for 4096 directories, one that speaks Remofile 1 only for none.
 func (c *Client) FollowDownload(ctx context.Context, p, local string, o FollowOptions) error {
 	cleaned, err := clean(p)
 	if err != nil {
@@ -60,8 +61,9 @@ func (c *Client) FollowDownload(ctx context.Context, p, local string, o FollowOp
 
 // watcher tells of changes in a tree.
 type watcher interface {
-	// prepare sees to it that what changes from now on is told. It is called before each run.
-	prepare(ctx context.Context) error
+	// prepare sees to it that what changes from now on is told, or reports that not all is. It is called
+	// before each run.
+	prepare(ctx context.Context) (all bool, err error)
 	// changes holds an element when something has changed since it was received from.
 	changes() <-chan struct{}
 	close()
@@ -71,7 +73,8 @@ type watcher interface {
 func follow(ctx context.Context, w watcher, o *FollowOptions, run func(context.Context) (Summary, error)) error {
 	wasLost := false
 	for {
-		sum, err := Summary{}, w.prepare(ctx)
+		var sum Summary
+		all, err := w.prepare(ctx)
 		if err == nil {
 			sum, err = run(ctx)
 		}
@@ -91,6 +94,8 @@ func follow(ctx context.Context, w watcher, o *FollowOptions, run func(context.C
 			pause = afterFailures
 		case err != nil:
 			return err
+		case !all:
+			pause = unwatched
 		}
 		if !await(ctx, w, o.quiet(), pause, lost) {
 			return nil

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/fsnotify/fsnotify"
@@ -18,6 +19,7 @@ type localWatcher struct {
 	notify  *fsnotify.Watcher
 	changed chan struct{}
 	ended   sync.WaitGroup
+	partly  atomic.Bool // the kernel does not watch all
 
 	mu     sync.Mutex
 	failed error // to watch a directory; guarded by mu
@@ -50,10 +52,10 @@ func (w *localWatcher) close() {
 func (w *localWatcher) changes() <-chan struct{} { return w.changed }
 
 // prepare tells of a directory that could not be watched.
-func (w *localWatcher) prepare(context.Context) error {
+func (w *localWatcher) prepare(context.Context) (all bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.failed
+	return !w.partly.Load(), w.failed
 }
 
 // run handles what the kernel tells, until the watcher is closed.
@@ -113,14 +115,13 @@ func (w *localWatcher) add(name string) error {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			return fs.SkipDir
 		}
-		if errors.Is(err, syscall.ENOSPC) {
-			err = errTooManyWatches
+		if errors.Is(err, syscall.ENOSPC) { // there are as many watches as there may be
+			w.partly.Store(true)
+			return fs.SkipAll
 		}
 		return localError("watch", p, err)
 	})
 }
-
-var errTooManyWatches = errors.New("the kernel watches no more directories (fs.inotify.max_user_watches)")
 
 // skipDirectory leaves out what is in d, but nothing else.
 func skipDirectory(d fs.DirEntry) error {

@@ -23,6 +23,7 @@ type remoteWatcher struct {
 	changed chan struct{}
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
+	partly  atomic.Bool // the server does not watch all
 
 	mu      sync.Mutex
 	watched map[string]bool // directories that the server watches for us; guarded by mu
@@ -45,7 +46,7 @@ func (w *remoteWatcher) close() {
 
 func (w *remoteWatcher) changes() <-chan struct{} { return w.changed }
 
-// run handles notices. Where none can be had, prepare fails.
+// run handles notices, if there are any to be had.
 func (w *remoteWatcher) run(ctx context.Context) {
 	for {
 		change, err := w.client.NextChange(ctx)
@@ -86,11 +87,12 @@ func (w *remoteWatcher) relative(p string) string {
 
 // prepare watches all directories. Where it had to begin with some, there may be others that came
 // before that: it looks again.
-func (w *remoteWatcher) prepare(ctx context.Context) error {
+func (w *remoteWatcher) prepare(ctx context.Context) (all bool, err error) {
+	w.partly.Store(false)
 	for {
 		began, err := w.watchAll(ctx)
-		if err != nil || !began {
-			return err
+		if all = !w.partly.Load(); err != nil || !began || !all {
+			return all, err
 		}
 	}
 }
@@ -105,6 +107,8 @@ func (w *remoteWatcher) watchAll(ctx context.Context) (began bool, err error) {
 	watches.SetLimit(watchTasks)
 	err = w.client.Walk(ctx, w.root, func(p string, e Entry, err error) error {
 		switch {
+		case w.partly.Load():
+			return fs.SkipAll
 		case err != nil:
 			return passOver(err)
 		case !e.IsDir() || e.Link:
@@ -135,7 +139,7 @@ func passOver(err error) error {
 	return err
 }
 
-// watch watches one directory, and reports whether nobody did before.
+// watch watches one directory, if the server takes it, and reports whether nobody did before.
 func (w *remoteWatcher) watch(ctx context.Context, dir string) (began bool, err error) {
 	w.mu.Lock()
 	known := w.watched[dir]
@@ -144,11 +148,15 @@ func (w *remoteWatcher) watch(ctx context.Context, dir string) (began bool, err 
 	if known {
 		return false, nil
 	}
-	if err := w.client.Watch(ctx, dir); err != nil {
-		w.mu.Lock()
-		delete(w.watched, dir)
-		w.mu.Unlock()
-		return false, err
+	if err = w.client.Watch(ctx, dir); err == nil {
+		return true, nil
 	}
-	return true, nil
+	w.mu.Lock()
+	delete(w.watched, dir)
+	w.mu.Unlock()
+	if errors.Is(err, Overloaded) || errors.Is(err, Unsupported) {
+		w.partly.Store(true)
+		err = nil
+	}
+	return false, err
 }
