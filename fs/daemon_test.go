@@ -125,8 +125,16 @@ func (m *mounted) watcher() int {
 // isRunning reports whether there is a process that has not ended.
 func isRunning(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && stateIn(status) != 'Z'
+}
+
+// stateIn returns the state in what /proc tells of a process or a thread (proc_pid_stat(5)), or 0.
+func stateIn(status []byte) byte {
 	_, rest, _ := bytes.Cut(status, []byte(") "))
-	return err == nil && !bytes.HasPrefix(rest, []byte("Z"))
+	if len(rest) == 0 {
+		return 0
+	}
+	return rest[0]
 }
 
 // isMounted reports whether the kernel lists the mount.

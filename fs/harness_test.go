@@ -43,6 +43,7 @@ type serverRole struct {
 	Jail    string
 	Address string
 	Limit   int64 // of the size of a file
+	Refuses bool  // it is read-only
 	Standby bool  // it listens when there is something on standard input
 }
 
@@ -92,7 +93,7 @@ func runRole(text string) error {
 
 // run serves until standard input ends.
 func (r *serverRole) run() error {
-	s, err := server.New(server.Options{Jail: r.Jail, Token: token, FileSizeLimit: r.Limit, MaxChunkSize: 1 << 20})
+	s, err := server.New(server.Options{Jail: r.Jail, Token: token, FileSizeLimit: r.Limit, ReadOnly: r.Refuses, MaxChunkSize: 1 << 20})
 	if err != nil {
 		return err
 	}

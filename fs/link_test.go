@@ -2,10 +2,12 @@ package fs_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -109,11 +111,29 @@ var ways = map[string]func(*mounted, *link){
 	"server killed": func(m *mounted, _ *link) { m.server.kill() },
 }
 
+// signalServer sends a signal to the server; after SIGSTOP none of its threads runs any more.
 func (m *mounted) signalServer(s syscall.Signal) {
 	m.t.Helper()
 	if err := m.server.cmd.Process.Signal(s); err != nil {
 		m.t.Fatal(err)
 	}
+	if s == syscall.SIGSTOP {
+		eventually(m.t, "the server is frozen", func() bool { return m.server.isFrozen() })
+	}
+}
+
+func (c *child) isFrozen() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", c.cmd.Process.Pid))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if err == nil && stateIn(text) != 'T' { // the thread may have ended
+			return false
+		}
+	}
+	return true
 }
 
 // whileGone runs a test for each way in which a server can be gone, after prepare, side by side. So it must
@@ -229,6 +249,36 @@ func TestOpenFilesGoOnOverTheNextLink(t *testing.T) {
 	want(t, m.at("created"), "\x00\x00\x00\x00more")
 }
 
+// TestFrozenServerLosesNothing: calls fail while it is, and afterwards it has what was written before and after.
+func TestFrozenServerLosesNothing(t *testing.T) {
+	m := newMount(t, mountRole{Timeout: silence, CacheTime: -1})
+	m.put("f", "text")
+	f, created := m.open("f"), m.create("created")
+	for _, f := range []*os.File{f, created} {
+		if _, err := f.WriteAt([]byte("before "), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.signalServer(syscall.SIGSTOP)
+	_, err := os.Lstat(m.in("none"))
+	wantError(t, "stat", err, syscall.EHOSTDOWN)
+	m.signalServer(syscall.SIGCONT)
+	eventually(t, "the server is back", func() bool {
+		_, err := os.Lstat(m.in("none"))
+		return errors.Is(err, os.ErrNotExist)
+	})
+	for _, f := range []*os.File{f, created} {
+		if _, err := f.WriteAt([]byte("after"), 7); err != nil {
+			t.Errorf("%s: %v", f.Name(), err)
+		}
+		if err := f.Close(); err != nil {
+			t.Errorf("%s: %v", f.Name(), err)
+		}
+	}
+	want(t, m.at("f"), "before after")
+	want(t, m.at("created"), "before after")
+}
+
 // TestOpenFilesAreOpenedAgainAfterARestart of the server, if they are the same files still.
 func TestOpenFilesAreOpenedAgainAfterARestart(t *testing.T) {
 	m := newMount(t, mountRole{Timeout: patience / 3})
@@ -310,6 +360,17 @@ func TestWritesThatMayBeLostAreTold(t *testing.T) {
 func (m *mounted) open(name string) *os.File {
 	m.t.Helper()
 	f, err := os.OpenFile(m.in(name), os.O_RDWR, 0)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() { f.Close() }) // it may be closed already
+	return f
+}
+
+// create makes a file in the mount, which is open until the end of the test.
+func (m *mounted) create(name string) *os.File {
+	m.t.Helper()
+	f, err := os.Create(m.in(name))
 	if err != nil {
 		m.t.Fatal(err)
 	}

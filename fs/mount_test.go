@@ -251,14 +251,13 @@ func TestUnmountWhileTheServerIsGone(t *testing.T) {
 }
 
 // A server that hangs must not hold programs for longer than they want.
-func TestWaitingProgramsCanBeKilled(t *testing.T) {
+func TestWaitingProgramsCanBeInterrupted(t *testing.T) {
 	m := newMount(t, mountRole{Timeout: time.Hour, CacheTime: -1})
 	m.put("f", "text")
 	want(t, m.in("f"), "text")
-	if err := m.server.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"cat", m.in("f")}, {"ls", "-l", m.path}, {"cat", m.in("none")}} {
+	m.signalServer(syscall.SIGSTOP)
+	for i, args := range [][]string{{"cat", m.in("f")}, {"ls", "-l", m.path}, {"cat", m.in("none")}, {"cat", m.in("f")}} {
+		signal := []os.Signal{os.Interrupt, os.Kill}[i%2]
 		cmd := exec.Command(args[0], args[1:]...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -274,15 +273,13 @@ func TestWaitingProgramsCanBeKilled(t *testing.T) {
 			continue
 		case <-time.After(50 * time.Millisecond):
 		}
-		cmd.Process.Kill()
+		cmd.Process.Signal(signal)
 		select {
 		case <-exited:
 		case <-time.After(patience):
-			t.Errorf("%v can't be killed", args)
+			t.Errorf("%v can't be ended by %v", args, signal)
 		}
 	}
-	if err := m.server.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	m.signalServer(syscall.SIGCONT)
 	want(t, m.in("f"), "text")
 }
