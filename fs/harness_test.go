@@ -58,6 +58,8 @@ type mountRole struct {
 	Protocol   int  // 1: the server is taken for one that speaks no other; else what both know
 	Watched    bool // it has a watcher
 	SaveAtEnd  bool // at the end, files in use are saved, and not waited for
+	UID, GID   *uint32
+	Umask      *uint32
 }
 
 // watchArgument makes this binary the watcher of a mount.
@@ -130,6 +132,9 @@ func (r *mountRole) run() error {
 		ReadOnly:  r.ReadOnly,
 		CacheTime: r.CacheTime,
 		TempDir:   r.TempDir,
+		UID:       r.UID,
+		GID:       r.GID,
+		Umask:     r.Umask,
 		Logger:    log,
 	}
 	if r.Watched {

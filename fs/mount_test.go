@@ -2,6 +2,7 @@ package fs_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,6 +70,20 @@ func TestReadOnlyMount(t *testing.T) {
 	wantError(t, "create", os.WriteFile(m.in("g"), nil, 0o666), syscall.EROFS)
 	wantError(t, "mkdir", os.Mkdir(m.in("d"), 0o777), syscall.EROFS)
 	wantError(t, "remove", os.Remove(m.in("f")), syscall.EROFS)
+}
+
+// TestOwnerAndUmaskAreShown of all files, whatever the server keeps of them.
+func TestOwnerAndUmaskAreShown(t *testing.T) {
+	for _, protocol := range []int{1, 2} {
+		t.Run(fmt.Sprint("Remofile ", protocol), func(t *testing.T) {
+			uid, gid, umask := uint32(1234), uint32(5678), uint32(0o027)
+			m := newMount(t, mountRole{Protocol: protocol, UID: &uid, GID: &gid, Umask: &umask})
+			m.shell(`cd $J; mkdir -m 777 d; echo text > f; chmod 666 f`)
+			if got := m.shell(`cd $M; stat -c "%n %u %g %a" d f`); got != "d 1234 5678 750\nf 1234 5678 640\n" {
+				t.Errorf("stat shows\n%s", got)
+			}
+		})
+	}
 }
 
 // The copies go to the directory below the mount, not into the mount.
