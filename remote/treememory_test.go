@@ -54,20 +54,21 @@ func simulated(files int) *fake {
 // TestTreesOfAnySizeTakeLittleMemory has a million files on one side of a dry run (reduced: 100,000), all of which would be
 // brought or removed.
 func TestTreesOfAnySizeTakeLittleMemory(t *testing.T) {
-	files, limit := 100_000, uint64(64<<20)
+	files, limit := 100_000, uint64(32<<20)
 	if os.Getenv("REMOFILE_TEST_FULL") != "" {
-		files, limit = 1_000_000, 128<<20
+		files, limit = 1_000_000, 64<<20
 	}
 	client := simulated(files).client(t, Options{})
 	var seen int
+	var before, now runtime.MemStats
 	var most uint64
 	o := SyncOptions{Delete: true}
 	o.DryRun = true
 	o.Observe = func(Event) {
-		if seen++; seen%5000 == 0 {
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			most = max(most, m.HeapAlloc)
+		if seen++; seen%20_000 == 0 {
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc-min(now.HeapAlloc, before.HeapAlloc))
 		}
 	}
 	empty := t.TempDir()
@@ -80,6 +81,8 @@ func TestTreesOfAnySizeTakeLittleMemory(t *testing.T) {
 		{"all to be removed", func() (Summary, error) { return client.SynchronizeUpload(t.Context(), empty, "/", o) }, Summary{Removed: int64(files)}},
 	} {
 		seen, most = 0, 0
+		runtime.GC()
+		runtime.ReadMemStats(&before)
 		sum, err := test.run()
 		if err != nil || sum.Files != test.want.Files || sum.Removed != test.want.Removed {
 			t.Errorf("%s: %+v, error %v", test.name, sum, err)
