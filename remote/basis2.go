@@ -49,6 +49,11 @@ func newBasis(exponent uint8, next func(context.Context) (remofile2.Chunk, error
 // find returns where the basis has the chunk, for a file that has it at an offset.
 func (b *basis) find(ctx context.Context, c *remofile2.Chunk, at int64) (offset int64, found bool, err error) {
 	for {
+		if b.last+1 == b.count && !b.over { // what follows is the likely one
+			if err := b.learn(ctx); err != nil {
+				return 0, false, err
+			}
+		}
 		number, found := b.number(c.Digest)
 		if found {
 			b.last = number
