@@ -10,13 +10,13 @@ import (
 // Buffers of 2^minBufferBits bytes and more are used again. The largest hold the longest
 // payload with a header before it.
 const (
-	minBufferBits = 14
+	minBufferBits = 12
 	maxBufferBits = 20
 	headerRoom    = 4 << 10 // most have less than 100 bytes
 )
 
 // buffers are the memory of payloads, to be used again: a pool for each power of two, so that
-// what a buffer takes is no more than twice what was asked for.
+// what a buffer takes is no more than twice what was asked for, and a header.
 type buffers struct {
 	pools [maxBufferBits + 1]sync.Pool
 }
