@@ -13,6 +13,20 @@ func chunksRequest(offset, length int64, exponent uint8) Request {
 	return Request{Operation: OpChunks, Handle: 1, Offset: offset, Length: length, Exponent: exponent}
 }
 
+// cutBytes returns the chunks that begin in the first bytes of a content, as an answer has them.
+func cutBytes(content []byte, length int64, exponent uint8) (list []byte) {
+	cutter := chunks.NewCutter(bytes.NewReader(content), exponent)
+	for at := int64(0); at < length; {
+		chunk, _, err := cutter.Next()
+		if err != nil {
+			break
+		}
+		list = AppendChunk(list, &chunk)
+		at += chunk.Length
+	}
+	return list
+}
+
 // TestChunks asks for a file at once and in ranges, each beginning where the chunks of that
 // before end: both are the same list.
 func TestChunks(t *testing.T) {
@@ -24,15 +38,7 @@ func TestChunks(t *testing.T) {
 	c := s.dial2()
 	c.want(CodeDone, openRequest(1, "/f", OpenRead))
 
-	var want []byte
-	cutter := chunks.NewCutter(bytes.NewReader(content), 12)
-	for {
-		chunk, _, err := cutter.Next()
-		if err != nil {
-			break
-		}
-		want = AppendChunk(want, &chunk)
-	}
+	want := cutBytes(content, int64(len(content)), 12)
 	if got := c.want(CodeDone, chunksRequest(0, 1<<24, 12)).payload; !bytes.Equal(got, want) {
 		t.Error("other chunks")
 	}

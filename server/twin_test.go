@@ -288,6 +288,12 @@ func (w *twin) onFile(f *os.File, r *Request, payload []byte) (a Answer, out []b
 		err = unix.Fallocate(fd, allocateMode(r.Flags), r.Offset, r.Length)
 	case OpCopy:
 		a.Length, err = w.copy(f, r)
+	case OpChunks:
+		if !reads {
+			return a, nil, unix.EBADF
+		}
+		content := w.content(f)
+		out = cutBytes(content[min(r.Offset, int64(len(content))):], r.Length, r.Exponent)
 	case OpDigest:
 		if !reads {
 			return a, nil, unix.EBADF

@@ -49,15 +49,15 @@ type twins struct {
 // CLOSE.
 func (p *twins) random() (r Request, payload []byte) {
 	operations := []Operation{OpList, OpStat, OpSet, OpMkdir, OpRemove, OpRename, OpLink, OpSymlink, OpReadlink, OpOpen, OpOpen,
-		OpOpen, OpStage, OpClose, OpRead, OpWrite, OpWrite, OpAppend, OpSeek, OpAllocate, OpCopy, OpCopy, OpDigest, OpStat, OpSet}
+		OpOpen, OpStage, OpClose, OpRead, OpWrite, OpWrite, OpAppend, OpSeek, OpAllocate, OpCopy, OpCopy, OpDigest, OpChunks, OpStat, OpSet}
 	one := func(flags ...Flags) Flags { return flags[p.rnd.IntN(len(flags))] }
 	r = Request{
 		Operation: operations[p.rnd.IntN(len(operations))],
 		Path:      p.randomPath(), ToPath: p.randomPath(),
 		Handle: p.randomHandle(), ToHandle: p.randomHandle(),
 		Offset: p.rnd.Int64N(20_000), ToOffset: p.rnd.Int64N(20_000), Length: 1 + p.rnd.Int64N(10_000),
-		Block: 100 + p.rnd.Int64N(5000),
-		Mode:  uint16(0o600 | p.rnd.IntN(0o100)),
+		Block: 100 + p.rnd.Int64N(5000), Exponent: MinExponent,
+		Mode: uint16(0o600 | p.rnd.IntN(0o100)),
 	}
 	payload = bytes.Repeat([]byte{byte('A' + p.rnd.IntN(26))}, 1+p.rnd.IntN(5000))
 	switch r.Operation {
