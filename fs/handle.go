@@ -255,8 +255,7 @@ func (h *handle) write(ctx context.Context, data []byte, off int64) (int, error)
 			return errno
 		}
 		if off == atEnd {
-			n = len(data)
-			_, err = f.Append(context.WithoutCancel(ctx), data)
+			n, err = f.AppendContext(ctx, data)
 			return err
 		}
 		n, err = f.WriteAtContext(ctx, data, off)

@@ -279,6 +279,25 @@ func TestFrozenServerLosesNothing(t *testing.T) {
 	want(t, m.at("created"), "before after")
 }
 
+// TestRemovedDirectoryCanBeSynced by who has it open.
+func TestRemovedDirectoryCanBeSynced(t *testing.T) {
+	m := newMount(t, mountRole{})
+	if err := os.Mkdir(m.in("d"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	d, err := os.Open(m.in("d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := os.Remove(m.in("d")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Sync(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestOpenFilesAreOpenedAgainAfterARestart of the server, if they are the same files still.
 func TestOpenFilesAreOpenedAgainAfterARestart(t *testing.T) {
 	m := newMount(t, mountRole{Timeout: patience / 3})

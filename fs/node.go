@@ -51,6 +51,8 @@ type node struct {
 	// reached. Guarded by mu.
 	last  keptAttr
 	known bool
+	// removed: it is a directory that was removed through this mount. Guarded by mu.
+	removed bool
 	// told is when last was asked for; zero where something was changed since. Guarded by mu.
 	told time.Time
 	// changes counts what told depends on. Guarded by mu.

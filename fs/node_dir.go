@@ -259,8 +259,24 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 			return n.tree.done("rmdir", n.nameOf(name), err)
 		}
 	}
+	c := n.child(name)
 	err := n.remove(ctx, name, n.tree.jail.Rmdir)
+	if err == nil && c != nil {
+		c.setRemoved()
+	}
 	return n.tree.done("rmdir", n.nameOf(name), err)
+}
+
+func (n *node) setRemoved() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.removed = true
+}
+
+func (n *node) isRemoved() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.removed
 }
 
 func (n *node) remove(ctx context.Context, name string, ask func(ctx context.Context, p string) error) error {
@@ -319,6 +335,9 @@ func (n *node) Fsync(ctx context.Context, f gofs.FileHandle, flags uint32) sysca
 		return h.sync(ctx, flags&dataOnly != 0)
 	}
 	ctx = context.WithoutCancel(ctx)
+	if n.isRemoved() {
+		return 0 // it has no entries
+	}
 	err := n.at(func(p string) error { return n.tree.jail.Sync(ctx, p) })
 	if errors.Is(err, remote.NotFound) {
 		err = n.lostName()

@@ -102,6 +102,23 @@ func TestLogIsFollowedFromAnotherMount(t *testing.T) {
 	}
 }
 
+// TestAppendsDoNotWaitForTheServer, but close does: they are there in their order then, behind what others appended.
+func TestAppendsDoNotWaitForTheServer(t *testing.T) {
+	m := newMount(t, mountRole{Timeout: patience})
+	m.put("log", "begun\n")
+	log := open(t, m.in("log"), os.O_WRONLY|os.O_APPEND)
+	m.shell(`echo other >> $J/log`)
+	m.signalServer(syscall.SIGSTOP)
+	wanted := "begun\nother\n"
+	for i := range 100 {
+		log.write(fmt.Sprintln("line", i))
+		wanted += fmt.Sprintln("line", i)
+	}
+	m.signalServer(syscall.SIGCONT)
+	log.close()
+	want(t, m.at("log"), wanted)
+}
+
 // git takes a lock by creating index.lock, and makes it the index by renaming.
 func TestOfTwoLocksExactlyOneIsTaken(t *testing.T) {
 	m, other := twoMounts(t)

@@ -99,16 +99,25 @@ func (f *File) writePosition(ctx context.Context, p []byte) (n int, err error) {
 }
 
 func (f *File) appendPieces(ctx context.Context, p []byte) (n int, err error) {
+	last, n, err := f.sendAppends(ctx, p)
+	if last != nil {
+		f.appended = last
+	}
+	return n, err
+}
+
+// sendAppends sends p in as few APPENDs as it fits into, and returns the last one.
+func (f *File) sendAppends(ctx context.Context, p []byte) (last *call, n int, err error) {
 	for n < len(p) {
 		piece := p[n:min(n+int(f.session.info.Payload), len(p))]
 		c, err := f.write(ctx, &remofile2.Request{Operation: remofile2.OpAppend}, piece)
 		if err != nil {
-			return n, err
+			return last, n, err
 		}
-		f.appended = c
+		last = c
 		n += len(piece)
 	}
-	return n, nil
+	return last, n, nil
 }
 
 // ReadFrom implements io.ReaderFrom.
@@ -116,24 +125,14 @@ func (f *File) ReadFrom(r io.Reader) (written int64, err error) {
 	return io.CopyBuffer(struct{ io.Writer }{f}, r, make([]byte, f.session.chunk()))
 }
 
-// Append writes p, which must fit into one request (1 MiB), at the end of the file, the server deciding
-// where that is, and returns the offset.
-func (f *File) Append(ctx context.Context, p []byte) (off int64, err error) {
-	err = f.checkWritable()
-	var c *call
-	if err == nil {
-		c, err = f.write(ctx, &remofile2.Request{Operation: remofile2.OpAppend}, p)
+// AppendContext writes p at the end of the file, the server deciding where that is, for all who append. As WriteAtContext it
+// does not wait for the server, and ends with ctx. What fits into one request (1 MiB) is not torn apart by what
+// others append.
+func (f *File) AppendContext(ctx context.Context, p []byte) (n int, err error) {
+	if err = f.checkWritable(); err == nil {
+		_, n, err = f.sendAppends(ctx, p)
 	}
-	if err == nil {
-		err = f.session.await(ctx, c)
-	}
-	if err == nil {
-		_, err = f.session.outcome(c)
-	}
-	if err != nil {
-		return 0, f.failure("write", err)
-	}
-	return c.answer.Offset, nil
+	return n, f.failure("write", err)
 }
 
 // findPosition makes position what the last append came to. The turn is the caller's.
