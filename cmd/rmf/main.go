@@ -1,5 +1,5 @@
 // Command rmf serves a directory with Remofile and works on a served one: it
-// lists, creates, uploads, downloads and removes files, or mounts the directory
+// lists, creates, uploads, downloads, synchronizes and removes files, or mounts the directory
 // as a local folder.
 //
 // This package turns flags into options, options into calls and errors into exit
