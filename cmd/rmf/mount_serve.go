@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/remofile/remofile/fs"
 	"github.com/remofile/remofile/remote"
@@ -66,10 +67,12 @@ func serveJail(ctx context.Context, out *output, jail, mountpoint string, o fs.O
 // full path of the jail. Neither may be in the other: the mount would hide the
 // jail, or show itself.
 func prepareServe(jail, mountpoint string, o fs.Options) (string, error) {
+	missing := []string{jail, mountpoint}
 	if _, err := os.Stat(mountpoint); !errors.Is(err, iofs.ErrNotExist) {
 		if err := checkMountpoint(mountpoint, o); err != nil {
 			return "", err
 		}
+		missing = missing[:1] // a dead mount can't be asked whether it is there
 	}
 	source, err := resolve(jail)
 	if err != nil {
@@ -82,7 +85,7 @@ func prepareServe(jail, mountpoint string, o fs.Options) (string, error) {
 	if contains(source, target) || contains(target, source) {
 		return "", usage(jail+" and "+mountpoint+": one is the other, or in it", "mount on a directory beside the one to serve")
 	}
-	for _, p := range []string{source, target} {
+	for _, p := range missing {
 		if err := os.MkdirAll(p, 0o777); err != nil {
 			return "", asUsage(err)
 		}
@@ -91,14 +94,14 @@ func prepareServe(jail, mountpoint string, o fs.Options) (string, error) {
 }
 
 // resolve returns the absolute path of p without symbolic links. What does not
-// exist of it is taken as it is.
+// exist of it, or is a dead mount, is taken as it is.
 func resolve(p string) (string, error) {
 	p, err := filepath.Abs(p)
 	if err != nil {
 		return "", err
 	}
 	resolved, err := filepath.EvalSymlinks(p)
-	if !errors.Is(err, iofs.ErrNotExist) {
+	if !errors.Is(err, iofs.ErrNotExist) && !errors.Is(err, syscall.ENOTCONN) {
 		return resolved, err
 	}
 	above, err := resolve(filepath.Dir(p))
