@@ -161,7 +161,7 @@ func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut
 	changes, now := n.mark()
 	a, told, recent := n.recent()
 	var err error
-	if !recent {
+	if !recent || n.belied(told) {
 		h, _ := f.(*handle)
 		told = now
 		a, err = n.attr(ctx, h)
@@ -303,6 +303,9 @@ func (n *node) changer(h *handle, size bool) *handle {
 func (n *node) changing() {
 	n.tree.changes.Add(1)
 	n.outdate()
+	if _, parent := n.nameIn(); parent != nil {
+		parent.countChange()
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.pages, n.known = version{}, false

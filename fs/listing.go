@@ -54,7 +54,7 @@ func (n *node) listed(name string) (a remote.Attr, told time.Time, ok bool) {
 	if m.holds(name, l.told) && n.tree.vouches(&a, l.told) {
 		return a, n.tree.recalled(), true
 	}
-	return a, l.told, l.changes == n.tree.changes.Load() && time.Since(l.told) < n.tree.cacheTime && !m.knowsBetter(name, l.told)
+	return a, l.told, l.changes == n.tree.changes.Load() && time.Since(l.told) < n.tree.cacheTime && !m.belies(name, l.told)
 }
 
 // show takes note that a program reads the listing.
@@ -80,9 +80,8 @@ func (n *node) keptListing() *listing {
 
 // recentListing returns the last listing of n if that is as good as what the kernel keeps, or nil.
 func (n *node) recentListing() *listing {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if l := n.listing; l != nil && l.changes == n.tree.changes.Load() && time.Since(l.told) < n.tree.cacheTime {
+	l := n.keptListing()
+	if l != nil && l.changes == n.tree.changes.Load() && time.Since(l.told) < n.tree.cacheTime && !n.memory().beliesAny(l.told) {
 		return l
 	}
 	return nil
@@ -142,6 +141,7 @@ func (n *node) entriesChange(name string) {
 	n.entries.Add(1)
 	n.tree.changes.Add(1)
 	n.memory().outdate(name)
+	n.countChange()
 	n.void()
 }
 

@@ -136,14 +136,24 @@ func (m *memory) holds(name string, told time.Time) bool {
 	return m.has(name, told)
 }
 
-// knowsBetter reports whether what was told of a name then has changed since.
-func (m *memory) knowsBetter(name string, told time.Time) bool {
+// belies reports whether a name may have become something else since.
+func (m *memory) belies(name string, told time.Time) bool {
 	if m == nil {
 		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.live && !(told.After(m.since) && told.After(m.outdated[name]))
+}
+
+// beliesAny reports whether any entry may have become something else since.
+func (m *memory) beliesAny(told time.Time) bool {
+	if m == nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.live && !told.After(m.quiet)
 }
 
 // has is holds; mu is held.

@@ -18,6 +18,9 @@ const (
 	idleTime = time.Minute
 	// refusedTime is for how long a directory is not asked for again that the server can't watch.
 	refusedTime = time.Minute
+	// mostOwn is how many changes through the mount end the watch of a directory: each costs the server
+	// some work then, so that others are told of it alone.
+	mostOwn = 64
 	// lateTime is for how long after the loss of a link a change may still be carried out that was sent over
 	// it. The server does not tell of it: it is this mount's.
 	lateTime = 10 * time.Second
@@ -27,7 +30,7 @@ const (
 
 // notices follows the server's change notices, for the memories of the directories that it makes the server
 // watch. These are the ones into which programs look again after the time for which what the server told is
-// good anyway: most are looked into for a moment only.
+// good anyway, most are looked into for a moment only, and which they do not keep changing.
 //
 // Nobody waits for it but the end of the mount, for which its own requests are interrupted.
 type notices struct {
@@ -60,6 +63,8 @@ const (
 type watch struct {
 	node   *node // nil where only the path is known
 	memory memory
+	own    atomic.Int64 // changes of entries through this mount
+	owned  atomic.Int64 // when the last one was, in nanoseconds since 1970
 
 	// first is when the directory was looked into for the first time, used when it was last, and it is
 	// not asked for before retry. Guarded by notices.mu.
@@ -121,7 +126,18 @@ func (c *notices) due(w *watch, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w.used = now
-	return w.state == unwatched && now.Sub(w.first) > c.tree.cacheTime && now.After(w.retry)
+	quiet := now.UnixNano()-w.owned.Load() > int64(c.tree.cacheTime)
+	return w.state == unwatched && quiet && now.Sub(w.first) > c.tree.cacheTime && now.After(w.retry)
+}
+
+// change is called when an entry of a directory is changed through this mount.
+func (c *notices) change(w *watch) {
+	w.owned.Store(time.Now().UnixNano())
+	if w.own.Add(1)%mostOwn == 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.leave(w)
+	}
 }
 
 // admit reports whether there is room for a directory at a path, and else sees to it that there will be; mu is

@@ -74,7 +74,7 @@ func remember(t *testing.T, c *remote.Client, dirs ...string) {
 func show(dir string) string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return err.Error()
+		return fmt.Sprint("not there: ", errors.Is(err, os.ErrNotExist))
 	}
 	var lines []string
 	for _, e := range entries {
@@ -386,4 +386,21 @@ func TestDirectoriesThatAreGoneAreNotWatched(t *testing.T) {
 	remember(t, c, m.path, m.in("a"), m.in("b"), m.in("c"), m.in("d"))
 	m.shell(`cd $J; rm -r a; mv b e`)
 	eventually(t, "those that are gone are not watched", func() bool { return watches(t, c) <= 3 })
+}
+
+// TestDirectoriesThatAMountKeepsChangingAreNotWatched: the server need not tell its changes from others'.
+func TestDirectoriesThatAMountKeepsChangingAreNotWatched(t *testing.T) {
+	m := newMount(t, mountRole{})
+	m.shell(`mkdir $J/d`)
+	c := m.client()
+	remember(t, c, m.path, m.in("d"))
+	eventually(t, "it is not watched", func() bool {
+		for range 10 {
+			m.shell(`echo text > $M/d/f; stat $M/d/f > /dev/null; rm $M/d/f`)
+		}
+		return watches(t, c) == 1
+	})
+	remember(t, c, m.path, m.in("d"))
+	m.shell(`echo more > $J/d/f`)
+	m.wantSame("d")
 }

@@ -62,6 +62,12 @@ func (n *node) recallOwn() (a remote.Attr, known bool) {
 	return a, known && n.is(&a)
 }
 
+// belied reports whether others may have changed the node since, as far as the server has told.
+func (n *node) belied(told time.Time) bool {
+	name, parent := n.nameIn()
+	return parent != nil && parent.memory().belies(name, told)
+}
+
 // recallListing returns the listing of the directory n if the server would tell the same.
 func (n *node) recallListing() *listing {
 	l := n.lastListing()
@@ -92,6 +98,13 @@ func (t *tree) vouches(a *remote.Attr, told time.Time) bool {
 func (n *node) outdate() {
 	if name, parent := n.nameIn(); parent != nil {
 		parent.memory().outdate(name)
+	}
+}
+
+// countChange is called for each change of the directory's entries through this mount, or of what they are.
+func (n *node) countChange() {
+	if w := n.watch.Load(); w != nil {
+		n.tree.notices.change(w)
 	}
 }
 
