@@ -48,13 +48,16 @@ func newBasis(exponent uint8, next func(context.Context) (remofile2.Chunk, error
 
 // find returns where the basis has the chunk, for a file that has it at an offset.
 func (b *basis) find(ctx context.Context, c *remofile2.Chunk, at int64) (offset int64, found bool, err error) {
+	following, known, err := b.following(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	if known && following.Digest == c.Digest { // of several that are the same, the likely one
+		b.last++
+		return b.places[b.last%maxKnown].offset, true, nil
+	}
 	for {
-		if b.last+1 == b.count && !b.over { // what follows is the likely one
-			if err := b.learn(ctx); err != nil {
-				return 0, false, err
-			}
-		}
-		number, found := b.number(c.Digest)
+		number, found := b.known[c.Digest]
 		if found {
 			b.last = number
 			return b.places[number%maxKnown].offset, true, nil
@@ -68,14 +71,22 @@ func (b *basis) find(ctx context.Context, c *remofile2.Chunk, at int64) (offset 
 	}
 }
 
-// number returns the number of a chunk that is known: where several are the same, of that behind
-// the one that was found last.
-func (b *basis) number(d digest) (number int, found bool) {
-	if following := b.last + 1; following < b.count && b.places[following%maxKnown].digest == d {
-		return following, true
+// following returns the chunk behind the one that was found last, or the first one.
+func (b *basis) following(ctx context.Context) (c remofile2.Chunk, known bool, err error) {
+	if b.last+1 == b.count && !b.over {
+		if err := b.learn(ctx); err != nil {
+			return c, false, err
+		}
 	}
-	number, found = b.known[d]
-	return number, found
+	n := b.last + 1
+	if n >= b.count || n < b.count-maxKnown {
+		return c, false, nil
+	}
+	place, end := b.places[n%maxKnown], b.offset
+	if n+1 < b.count {
+		end = b.places[(n+1)%maxKnown].offset
+	}
+	return remofile2.Chunk{Length: end - place.offset, Digest: place.digest}, true, nil
 }
 
 // learn takes the next chunk.

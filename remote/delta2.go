@@ -82,13 +82,19 @@ func (d *uploadDelta) send(ctx context.Context) (err error) {
 	}
 	defer d.list.drop()
 	d.base = newBasis(exponent, d.list.next)
-	cutter := chunks.NewCutter(io.LimitReader(d.src, d.size-d.done), exponent)
-	for d.done < d.size {
-		chunk, content, err := cutter.Next()
+	in := newPieces(io.LimitReader(d.src, d.size-d.done), exponent)
+	for found := true; d.done < d.size; {
+		var likely remofile2.Chunk
+		if found {
+			if likely, _, err = d.base.following(ctx); err != nil {
+				return err
+			}
+		}
+		chunk, content, err := in.next(&likely)
 		if err != nil {
 			return sourceError(err)
 		}
-		if err := d.sendChunk(ctx, &chunk, content); err != nil {
+		if found, err = d.sendChunk(ctx, &chunk, content); err != nil {
 			return err
 		}
 	}
@@ -98,24 +104,24 @@ func (d *uploadDelta) send(ctx context.Context) (err error) {
 	return d.verify(ctx)
 }
 
-// sendChunk sends a chunk, or has it copied.
-func (d *uploadDelta) sendChunk(ctx context.Context, chunk *remofile2.Chunk, content []byte) error {
+// sendChunk sends a chunk, or has it copied where it is found.
+func (d *uploadDelta) sendChunk(ctx context.Context, chunk *remofile2.Chunk, content []byte) (found bool, err error) {
 	from, found, err := d.base.find(ctx, chunk, d.done)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !found {
 		if err := d.flush(ctx); err != nil {
-			return err
+			return false, err
 		}
-		return d.sendBlock(ctx, content)
+		return false, d.sendBlock(ctx, content)
 	}
 	if err := d.o.reportResumed(content, d.size-d.done, d.size, d.name); err != nil {
-		return err
+		return false, err
 	}
 	if d.length > 0 && (d.from+d.length != from || d.length+chunk.Length > maxCopy) {
 		if err := d.flush(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if d.length == 0 {
@@ -123,7 +129,7 @@ func (d *uploadDelta) sendChunk(ctx context.Context, chunk *remofile2.Chunk, con
 	}
 	d.length += chunk.Length
 	d.done += chunk.Length
-	return nil
+	return true, nil
 }
 
 // flush has copied what is to be.

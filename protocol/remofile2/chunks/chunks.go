@@ -3,6 +3,7 @@
 package chunks
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"io"
 	"math/bits"
@@ -29,16 +30,30 @@ func Exponent(size int64) uint8 {
 
 // Cutter cuts what it reads. It holds half a MiB and the longest chunk that it has met.
 type Cutter struct {
-	chunker *chunker.Chunker
-	content []byte // of the chunk
+	chunker  *chunker.Chunker
+	exponent uint8
+	content  []byte // of the chunk
 }
 
 // NewCutter returns a Cutter whose first chunk begins where r does. The exponent is that of CHUNKS.
 func NewCutter(r io.Reader, exponent uint8) *Cutter {
-	shortest, longest := remofile2.ShortestChunk(exponent), remofile2.LongestChunk(exponent)
-	c := chunker.NewWithBoundaries(r, polynomial, uint(shortest), uint(longest))
-	c.SetAverageBits(int(exponent))
-	return &Cutter{chunker: c}
+	c := &Cutter{chunker: chunker.New(r, polynomial), exponent: exponent}
+	c.begin(r)
+	return c
+}
+
+func (c *Cutter) begin(r io.Reader) {
+	shortest, longest := remofile2.ShortestChunk(c.exponent), remofile2.LongestChunk(c.exponent)
+	c.chunker.ResetWithBoundaries(r, polynomial, uint(shortest), uint(longest))
+	c.chunker.SetAverageBits(int(c.exponent))
+}
+
+// First returns the chunk with which b begins, where b has as many bytes as the longest one, or is all
+// that there is. The Cutter reads nothing else from then on.
+func (c *Cutter) First(b []byte) (remofile2.Chunk, error) {
+	c.begin(bytes.NewReader(b))
+	chunk, _, err := c.Next()
+	return chunk, err
 }
 
 // Next returns the next chunk and its content, which is valid until the next call. Behind the
