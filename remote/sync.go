@@ -10,7 +10,8 @@ import (
 
 // SynchronizeUpload makes the directory p what the local directory local is: what is missing and
 // what differs is brought there, and with o.Delete what local does not have is removed. p is made where
-// it is missing. Permission bits and modification times are carried, but for those of the root of the jail.
+// it is missing. Permission bits and modification times of files and directories are carried, but for those of the
+// root of the jail.
 //
 // Remofile 1 carries neither: a file is taken for the same if it has the same size and is not older than its source, and
 // o.Checksum fails with Unsupported.

@@ -17,6 +17,21 @@ import (
 // time's beginning.
 func simulated(files int) *fake {
 	name := func(i int) string { return fmt.Sprintf("file %07d", i) }
+	return listedRoot(func(cursor string) (a remofile2.Answer) {
+		from := sort.Search(files, func(i int) bool { return name(i) > cursor })
+		to := min(from+1000, files)
+		for i := from; i < to; i++ {
+			a.Entries = append(a.Entries, remofile2.Entry{Name: name(i), Attr: remofile2.Attr{Size: 20 << 10, Inode: uint64(i)}})
+		}
+		if to < files {
+			a.Cursor = name(to - 1)
+		}
+		return a
+	})
+}
+
+// listedRoot is a server that knows no more than listings of its root, and that all else is a directory.
+func listedRoot(list func(cursor string) remofile2.Answer) *fake {
 	return &fake{version: 2, serve: func(conn *zmtp.Conn, _ int) {
 		for {
 			frames, err := conn.ReadMessage()
@@ -27,7 +42,7 @@ func simulated(files int) *fake {
 			if err != nil {
 				return
 			}
-			a := remofile2.Answer{ID: r.ID}
+			var a remofile2.Answer
 			switch r.Operation {
 			case remofile2.OpAttach:
 				a.Session, a.Secret = string(make([]byte, 16)), string(make([]byte, 32))
@@ -35,20 +50,45 @@ func simulated(files int) *fake {
 			case remofile2.OpStat:
 				a.Attr.Kind = remofile2.KindDirectory
 			case remofile2.OpList:
-				from := sort.Search(files, func(i int) bool { return name(i) > r.Cursor })
-				to := min(from+1000, files)
-				for i := from; i < to; i++ {
-					a.Entries = append(a.Entries, remofile2.Entry{Name: name(i), Attr: remofile2.Attr{Size: 20 << 10, Inode: uint64(i)}})
-				}
-				if to < files {
-					a.Cursor = name(to - 1)
-				}
+				a = list(r.Cursor)
 			}
+			a.ID = r.ID
 			if conn.WriteMessage(remofile2.AppendAnswer(nil, r.Operation, &a)) != nil {
 				return
 			}
 		}
 	}}
+}
+
+// TestListingsThatMakeNoSenseRemoveNothing: what a server lists is out of order or comes twice.
+// Nothing is removed then.
+func TestListingsThatMakeNoSenseRemoveNothing(t *testing.T) {
+	for _, names := range [][]string{{"b", "a"}, {"b", "b"}, {"a"}} {
+		client := listedRoot(func(cursor string) (a remofile2.Answer) {
+			for _, name := range names {
+				a.Entries = append(a.Entries, remofile2.Entry{Name: name, Attr: remofile2.Attr{}})
+			}
+			if cursor == "" { // the second page has the same
+				a.Cursor = "z"
+			}
+			return a
+		}).client(t, Options{Timeout: time.Second})
+		root := t.TempDir()
+		destination := filepath.Join(root, "d")
+		kept := filepath.Join(destination, "kept")
+		if err := os.MkdirAll(kept, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.SynchronizeDownload(t.Context(), "/", destination, SyncOptions{Delete: true}); err == nil {
+			t.Errorf("%q: no error", names)
+		}
+		if _, err := os.Stat(kept); err != nil {
+			t.Errorf("%q: %v", names, err)
+		}
+		if entries, err := os.ReadDir(root); err != nil || len(entries) != 1 {
+			t.Errorf("%q: there are %v, error %v", names, entries, err)
+		}
+	}
 }
 
 // TestTreesOfAnySizeTakeLittleMemory has a million files on one side of a dry run (reduced: 100,000), all of which would be
