@@ -14,7 +14,8 @@ const relieveTime = time.Millisecond
 
 // reading is the reading from the link of a session. One goroutine at a time has the turn to read. It executes
 // a request itself where no other one is under way or has come already, which costs less than to wake another
-// goroutine; where that takes longer than relieveTime, another one gets the turn.
+// goroutine; where that takes longer than relieveTime, another one gets the turn. The answers to requests that have
+// come together leave together, relieveTime later at the latest.
 type reading struct {
 	link    *link
 	session *session
@@ -80,7 +81,11 @@ func (r *reading) execute(t *task) bool {
 	defer r.session.tasks.Done()
 	since := r.begin()
 	t.run()
-	return r.finish(since)
+	still := r.finish(since)
+	if !still {
+		r.conn.TryFlush()
+	}
+	return still
 }
 
 func (r *reading) begin() (since time.Time) {
@@ -105,11 +110,13 @@ func (r *reading) finish(since time.Time) bool {
 	return true
 }
 
-// relieve takes the turn where the request under way has had its time.
+// relieve gives the turn away where the request under way has had its time, and sends the answers that wait for
+// others: those, too, that were there when nothing was under way any more.
 func (r *reading) relieve() {
 	if r.isDue() {
-		r.run()
+		go r.run() // ends with the link
 	}
+	r.conn.TryFlush()
 }
 
 func (r *reading) isDue() bool {

@@ -101,32 +101,6 @@ func (p *peer) awaitEnd(t *testing.T, silent bool) time.Duration {
 	return time.Since(p.began)
 }
 
-func TestSilentStrangersNeverKeepOutClients(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, Options{})
-		var silent []*peer
-		for range 300 {
-			silent = append(silent, connect(t, s, "192.0.2.1"))
-		}
-		connect(t, s, "192.0.2.1").mustEnter(t, 0)
-		connect(t, s, "192.0.2.2").mustEnter(t, 0)
-		for i, p := range silent {
-			// The 300 and the first client displaced the oldest ones.
-			want := protocol.HandshakeTimeout
-			if i < 300+1-protocol.MaxUnauthenticated {
-				want = 0
-			}
-			if after := p.awaitEnd(t, false); after != want {
-				t.Errorf("stranger %d is closed after %v, want %v", i, after, want)
-			}
-		}
-		synctest.Wait()
-		if s.gate.strangers.count != 0 || len(s.gate.sessions) != 2 {
-			t.Errorf("%d strangers and %d sessions are left, want 0 and 2", s.gate.strangers.count, len(s.gate.sessions))
-		}
-	})
-}
-
 func TestSilentStrangersOnSockets(t *testing.T) {
 	s := serve(t, Options{})
 	near := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}

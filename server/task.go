@@ -30,6 +30,10 @@ type task struct {
 	file  *handle           // of Handle, or nil
 	to    *handle           // of ToHandle, or nil
 
+	// together is the connection on which the next request had come already when the reader began this one: the
+	// answer waits for that one's there. Nil is none.
+	together *zmtp.Conn
+
 	start  time.Time
 	answer remofile2.Answer
 	out    []byte // payload of the answer
@@ -82,6 +86,9 @@ func (s *session) start(conn *zmtp.Conn, t *task) (here bool, answer []byte, err
 	s.held.add(1, t.cost)
 	s.underWay[t.ID] = t
 	if here {
+		if conn.Buffered() > 0 {
+			t.together = conn
+		}
 		s.tasks.Add(1)
 	} else {
 		s.tasks.Go(t.run)
@@ -195,7 +202,12 @@ func (s *session) finish(t *task) {
 		if message == nil {
 			message = t.message(header, conn.Rate())
 		}
-		conn.WriteShared(message...) // that the link is lost its reader notices, too
+		// That the link is lost its reader notices, too.
+		if conn == t.together {
+			conn.BufferMessage(message...)
+		} else {
+			conn.WriteShared(message...)
+		}
 		told = conn
 	}
 	s.server.buffers.put(t.out)

@@ -312,6 +312,15 @@ func (c *Conn) Flush() error {
 	return c.flushLocked()
 }
 
+// TryFlush is Flush, but for a moment at which another goroutine writes: it does not wait for that. WriteMessage
+// and WriteShared send what is left, too.
+func (c *Conn) TryFlush() {
+	if c.wmu.TryLock() {
+		defer c.wmu.Unlock()
+		c.flushLocked()
+	}
+}
+
 // flushLocked sends what is buffered; wmu is held.
 func (c *Conn) flushLocked() error {
 	err := c.write(c.out)
