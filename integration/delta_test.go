@@ -137,7 +137,7 @@ func TestAnInterruptedDeltaGoesOn(t *testing.T) {
 					t.Errorf("interrupted after %d bytes: not the old content, error %v", after, err)
 				}
 			}
-			most := int64(end - begin + 1<<20) // the list, and what was under way when it was interrupted
+			most := int64(end - begin + 2*compared + 128<<10) // a block at either end of what is new, and the list
 			if path := r.part(); path != "" {
 				part, err := os.ReadFile(path)
 				if err != nil {

@@ -46,7 +46,7 @@ func TestUsersMountThroughFusermount(t *testing.T) {
 		lacking(t, "no fusermount3")
 	}
 	if info, err := os.Stat(helper); err != nil || info.Mode()&os.ModeSetuid == 0 {
-		t.Skipf("%s can't mount for others: it is not set-uid", helper)
+		lacking(t, helper+" can't mount for others: it is not set-uid")
 	}
 	if conf, _ := os.ReadFile("/etc/fuse.conf"); allowsOther.Match(conf) {
 		t.Skip("/etc/fuse.conf has user_allow_other")
@@ -56,11 +56,11 @@ func TestUsersMountThroughFusermount(t *testing.T) {
 	run(t, "cp", filepath.Join(buildRmf(t), "rmf"), rmf)
 	run(t, "chmod", "755", filepath.Dir(dir), dir, rmf)
 	if out, err := exec.Command("unshare", "-m", "true").CombinedOutput(); err != nil {
-		t.Skipf("no mount namespace: %s", out)
+		lacking(t, "no mount namespace: "+string(out))
 	}
 	out, err := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-uc", userScript, "sh", rmf, dir).Output()
 	if code := (*exec.ExitError)(nil); errors.As(err, &code) && code.ExitCode() == 77 {
-		t.Skipf("no device for others: %s", out)
+		lacking(t, "no device for others: "+string(out))
 	}
 	const want = `text
 text
