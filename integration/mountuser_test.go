@@ -20,7 +20,7 @@ mkdir home; chown nobody home; cd home
 as "$rmf" mount --serve jail mnt > ../log 2>&1 &
 mount=$!
 trap 'kill $mount 2> /dev/null' EXIT
-until grep -q '^mounted' ../log; do kill -0 $mount || { cat ../log; exit 1; }; sleep 0.01; done
+until grep -qs '^mounted' ../log; do kill -0 $mount || { cat ../log; exit 1; }; sleep 0.01; done
 as sh -c 'echo text > mnt/f; cat mnt/f jail/f; stat -c "%U %a" mnt/f'
 ls mnt > /dev/null 2>&1 || echo kept out
 as "$rmf" mount -o allow_other --serve other mnt2
