@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -54,6 +55,13 @@ func start(t *testing.T, r role) (*child, string, error) {
 	c := &child{t: t, cmd: exec.Command(os.Args[0]), exited: make(chan struct{})}
 	// The race detector otherwise sleeps a second at the end of each process.
 	c.cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	if r.Serve != nil && r.Serve.Watches > 0 {
+		c.cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+		}
+	}
 	c.cmd.Stderr = &c.log
 	c.stdin, err = c.cmd.StdinPipe()
 	if err != nil {

@@ -45,6 +45,7 @@ type serverRole struct {
 	Limit   int64 // of the size of a file
 	Refuses bool  // it is read-only
 	Standby bool  // it listens when there is something on standard input
+	Watches int   // that the system has for it; 0 is as many as it has
 }
 
 type mountRole struct {
@@ -95,6 +96,11 @@ func runRole(text string) error {
 
 // run serves until standard input ends.
 func (r *serverRole) run() error {
+	if r.Watches > 0 { // in a user namespace of its own
+		if err := os.WriteFile("/proc/sys/user/max_inotify_watches", fmt.Append(nil, r.Watches), 0); err != nil {
+			return err
+		}
+	}
 	s, err := server.New(server.Options{Jail: r.Jail, Token: token, FileSizeLimit: r.Limit, ReadOnly: r.Refuses, MaxChunkSize: 1 << 20})
 	if err != nil {
 		return err

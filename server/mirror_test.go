@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	. "github.com/remofile/remofile/protocol/remofile2"
 )
 
@@ -78,13 +80,17 @@ func (m *mirror) learn() {
 	}
 }
 
-// follow looks at what is told until a fence in each of so many directories.
-func (m *mirror) follow(fence string, directories int) {
+// follow looks at what is told until a fence in each of some directories, or until anything may have changed:
+// then at all paths, and follow returns false. The fences may be lost then.
+func (m *mirror) follow(fence string, directories int, paths []string) bool {
 	m.t.Helper()
 	for directories > 0 {
 		n := m.notice()
 		if len(n.Names) == 0 {
-			m.t.Fatalf("anything may have changed: %+v", n)
+			for _, path := range paths {
+				m.look(path)
+			}
+			return false
 		}
 		for _, name := range n.Names {
 			switch path := filepath.Join(n.Directory, name); {
@@ -95,52 +101,92 @@ func (m *mirror) follow(fence string, directories int) {
 			}
 		}
 	}
+	return true
 }
 
 // TestAMirrorKeptByNoticesIsRight after random changes of several sessions at a time, while
-// and before a process makes others.
+// and before a process makes others; also where events are lost now and then.
 func TestAMirrorKeptByNoticesIsRight(t *testing.T) {
 	seeds, rounds := 2, 60
 	if os.Getenv("REMOFILE_TEST_FULL") == "1" {
 		seeds, rounds = 20, 1000
 	}
 	for seed := range uint64(seeds) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			s := serve(t, Options{})
-			s.uploads.signTime = 0
-			s.mkdir("dir")
-			paths := []string{"/a", "/b", "/dir/a", "/dir/b"}
-			rnd := rand.New(rand.NewPCG(seed, 1))
-			mirrors := make([]*mirror, 3)
-			for i := range mirrors {
-				mirrors[i] = &mirror{client2: s.dial2(), entries: make(map[string]Attr)}
-				mirrors[i].watch("/", "/dir")
-			}
-			judge := &mirror{client2: s.dial2(), entries: make(map[string]Attr)}
-			for round := range rounds {
-				for _, m := range mirrors {
-					m.change(rnd, paths)
-				}
-				changeBehind(s.jail, paths, rnd)
-				for _, m := range mirrors {
-					m.learn()
-				}
-				changeBehind(s.jail, paths, rnd)
-				fence := fmt.Sprint(fencePrefix, round)
-				s.write(fence, "")
-				s.write("dir/"+fence, "")
-				for i, m := range mirrors {
-					m.follow(fence, 2)
-					for _, path := range paths {
-						judge.look(path)
-						if got, want := m.entries[path], judge.entries[path]; got != want {
-							t.Fatalf("round %d, mirror %d: %s is %+v, want %+v", round, i, path, got, want)
-						}
-					}
-				}
-			}
-		})
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { testMirrors(t, seed, rounds, false) })
+		t.Run(fmt.Sprint(seed, " with losses"), func(t *testing.T) { testMirrors(t, seed, rounds, true) })
 	}
+}
+
+func testMirrors(t *testing.T, seed uint64, rounds int, losses bool) {
+	s := serve(t, Options{})
+	s.uploads.signTime = 0
+	s.mkdir("dir")
+	paths := []string{"/a", "/b", "/dir/a", "/dir/b"}
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	mirrors := make([]*mirror, 3)
+	for i := range mirrors {
+		mirrors[i] = &mirror{client2: s.dial2(), entries: make(map[string]Attr)}
+		mirrors[i].watch("/", "/dir")
+	}
+	judge := &mirror{client2: s.dial2(), entries: make(map[string]Attr)}
+	for round := range rounds {
+		for _, m := range mirrors {
+			m.change(rnd, paths)
+		}
+		changeBehind(s.jail, paths, rnd)
+		if losses && rnd.IntN(3) == 0 {
+			s.loseEvents()
+		}
+		for _, m := range mirrors {
+			m.learn()
+		}
+		changeBehind(s.jail, paths, rnd)
+		if losses && rnd.IntN(3) == 0 {
+			s.loseEvents()
+		}
+		for i, m := range mirrors {
+			s.follow(m, fmt.Sprint(fencePrefix, round, "-", i), paths, losses)
+			for _, path := range paths {
+				judge.look(path)
+				if got, want := m.entries[path], judge.entries[path]; got != want {
+					t.Fatalf("round %d, mirror %d: %s is %+v, want %+v", round, i, path, got, want)
+				}
+			}
+		}
+	}
+}
+
+// follow makes a mirror follow all that was done before, until fences of its own.
+func (s *served) follow(m *mirror, fence string, paths []string, losses bool) {
+	s.t.Helper()
+	for attempt := 0; ; attempt++ {
+		name := fmt.Sprint(fence, "-", attempt)
+		s.write(name, "")
+		s.write("dir/"+name, "")
+		if m.follow(name, 2, paths) {
+			return
+		}
+		if !losses || attempt == 2 { // there is one loss before and one after the answers
+			s.t.Fatal("anything may have changed")
+		}
+	}
+}
+
+// loseEvents takes what is in the queue of inotify, and has the watcher hear of an overflow instead.
+func (s *served) loseEvents() {
+	s.t.Helper()
+	w := s.watcher
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for buf := make([]byte, 4096); ; {
+		if _, err := unix.Read(w.inotify.fd, buf); err != nil {
+			if err != unix.EAGAIN {
+				s.t.Fatal(err)
+			}
+			break
+		}
+	}
+	w.overflow()
 }
 
 func randomChange(rnd *rand.Rand, path, other string) []Request {
