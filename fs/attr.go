@@ -86,6 +86,9 @@ func (n *node) attr(ctx context.Context, h *handle) (remote.Attr, error) {
 	if open || err != nil {
 		return a, err
 	}
+	if a, removed := n.removedAttr(); removed {
+		return a, nil
+	}
 	name, parent := n.nameIn()
 	told := time.Now()
 	err = n.at(func(p string) error {
@@ -240,6 +243,9 @@ func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) (remo
 	}
 	if c == (remote.Changes{}) {
 		return n.attr(ctx, h)
+	}
+	if a, removed := n.changeRemoved(c); removed {
+		return a, nil
 	}
 	return n.change(context.WithoutCancel(ctx), h, c)
 }

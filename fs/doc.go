@@ -26,6 +26,9 @@
 // place in one step; where nothing was written the release makes the file empty. The node then
 // stands for the new file, and keeps its number. All other changes are made in place.
 //
+// A directory that was removed through this mount and is still open has no entries, and attributes that only those
+// see who have it open. One that others have removed fails with ESTALE.
+//
 // # Caches
 //
 // The kernel keeps names and attributes for a second, or Options.CacheTime, in which changes of other

@@ -151,6 +151,9 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	const op = "readdir"
+	if n.isRemoved() {
+		return gofs.NewListDirStream(nil), 0
+	}
 	n.look()
 	var err error
 	l := cmp.Or(n.recallListing(), n.recentListing())

@@ -267,18 +267,6 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 	return n.tree.done("rmdir", n.nameOf(name), err)
 }
 
-func (n *node) setRemoved() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.removed = true
-}
-
-func (n *node) isRemoved() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.removed
-}
-
 func (n *node) remove(ctx context.Context, name string, ask func(ctx context.Context, p string) error) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := n.publishChild(ctx, name); err != nil {
@@ -310,7 +298,8 @@ func (n *node) rename(ctx context.Context, name string, to *node, newName string
 	if !known {
 		return syscall.EINVAL
 	}
-	for _, c := range []*node{n.child(name), to.child(newName)} {
+	replaced := to.child(newName)
+	for _, c := range []*node{n.child(name), replaced} {
 		if c == nil {
 			continue
 		}
@@ -323,9 +312,13 @@ func (n *node) rename(ctx context.Context, name string, to *node, newName string
 	defer n.entriesChange(name)
 	to.entriesChange(newName)
 	defer to.entriesChange(newName)
-	return n.atName(name, func(old string) error {
+	err := n.atName(name, func(old string) error {
 		return to.atName(newName, func(p string) error { return n.tree.jail.Rename(ctx, old, p, mode) })
 	})
+	if err == nil && replaced != nil && replaced != n.child(name) && mode != remote.RenameExchange {
+		replaced.setRemoved()
+	}
+	return err
 }
 
 // Fsync puts a file, or the entries of a directory, on stable storage.

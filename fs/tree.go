@@ -98,6 +98,7 @@ func (t *tree) node(ctx context.Context, parent *node, a *remote.Attr) *node {
 	id := identityOf(a)
 	if n := t.find(id); n != nil {
 		n.forgotten = 0
+		n.setFound()
 		return n
 	}
 	n := &node{tree: t, id: id}
