@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/remofile/remofile/remote"
 )
 
 // TestReadsAreNotBehindWrites of the same mount, although one handle reads ahead what another one changes,
@@ -73,6 +75,63 @@ func TestNamesOfOneFileAreOpenedEach(t *testing.T) {
 		m.shell(fmt.Sprintf(`echo more >> $M/%[1]s; chmod 600 $M/%[1]s; truncate -s 3 $M/%[1]s; ln $M/%[1]s $M/c; rm $M/c`, stays))
 		want(t, m.in(stays), "x\nm")
 	}
+}
+
+// TestNamesThatAreReplacedAllTheTime can be opened, and have what they had after the open began, or newer.
+func TestNamesThatAreReplacedAllTheTime(t *testing.T) {
+	const openers, opens = 3, 150
+	m := newMount(t, mountRole{})
+	m.put("f", "0")
+	var newest atomic.Int64
+	var opening, replacing sync.WaitGroup
+	end := make(chan struct{})
+	replacing.Go(func() { // ends with the opens
+		for i := int64(1); ; i++ {
+			select {
+			case <-end:
+				return
+			default:
+				m.put("f", fmt.Sprint(i))
+				newest.Store(i)
+			}
+		}
+	})
+	for opener := range openers {
+		flags := []int{os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREATE}[opener%3]
+		opening.Go(func() {
+			for range opens {
+				least := newest.Load()
+				f, err := os.OpenFile(m.in("f"), flags, 0o666)
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				var got int64
+				if _, err := fmt.Fscan(f, &got); err != nil || got < least {
+					t.Errorf("it has %d, error %v, want %d at least", got, err, least)
+				}
+				f.Close()
+			}
+		})
+	}
+	opening.Wait()
+	close(end)
+	replacing.Wait()
+	c := m.client()
+	eventually(t, "no file is open", func() bool { return openHandles(t, c) == 0 })
+}
+
+// openHandles returns how many files the mounts have open on the server.
+func openHandles(t *testing.T, c *remote.Client) (n int) {
+	t.Helper()
+	s, err := c.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, session := range s.Sessions {
+		n += session.Handles
+	}
+	return n
 }
 
 // TestLongDirectory is read with its offsets: each name is told once, whatever the program goes back to.

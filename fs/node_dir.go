@@ -60,7 +60,11 @@ func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.A
 
 // entry returns what a name is.
 func (n *node) entry(ctx context.Context, name string) (a remote.Attr, told time.Time, err error) {
-	a, told, known := n.listed(name)
+	a, told, known := n.tree.offers.find(ctx, n, name)
+	if known {
+		return a, told, nil
+	}
+	a, told, known = n.listed(name)
 	if !known {
 		a, told, known = n.recallSettled(name)
 	}

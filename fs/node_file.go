@@ -142,8 +142,22 @@ func (n *node) countOpening(more int) {
 
 // openWith opens the file by its name.
 func (n *node) openWith(ctx context.Context, flags uint32) (*handle, error) {
-	var f *remote.File
-	err := n.at(func(p string) (err error) {
+	f := n.tree.offers.take(ctx, n, flags)
+	if f == nil {
+		var err error
+		if f, err = n.openNow(ctx, flags); err != nil {
+			return nil, err
+		}
+	}
+	h := newHandle(f, flags, noStage)
+	h.open(n, false)
+	return h, nil
+}
+
+// openNow makes the server open the file.
+func (n *node) openNow(ctx context.Context, flags uint32) (f *remote.File, err error) {
+	told := time.Now()
+	err = n.at(func(p string) (err error) {
 		f, err = n.tree.jail.OpenFile(ctx, p, openFlags(flags), 0)
 		return err
 	})
@@ -151,12 +165,10 @@ func (n *node) openWith(ctx context.Context, flags uint32) (*handle, error) {
 		return nil, err
 	}
 	if a := f.Opened(); !n.is(&a) {
-		f.Close()
+		n.tree.offers.make(ctx, n, f, flags, told)
 		return nil, n.lostName()
 	}
-	h := newHandle(f, flags, noStage)
-	h.open(n, false)
-	return h, nil
+	return f, nil
 }
 
 // openEmpty opens the file for O_TRUNC. Where nobody else can see it by another way, the old content

@@ -26,6 +26,7 @@ type tree struct {
 	cacheTime time.Duration // how long what the server told is kept, where it does not tell of changes
 	notices   *notices      // nil where it is not listened to
 	ahead     budget        // of all handles
+	offers    offers
 
 	// changes counts the changes through this mount: a listing from before the last one is not
 	// used any longer.
@@ -226,6 +227,7 @@ func (n *node) end() {
 	if c := n.tree.notices; c != nil {
 		c.end()
 	}
+	n.tree.offers.end()
 }
 
 func (n *node) saveOpen(ctx context.Context) {
