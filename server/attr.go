@@ -25,12 +25,8 @@ var kinds = map[uint32]remofile2.Kind{
 // attrAt returns the attributes of a name in a directory, links not followed; with the
 // empty name, those of the file that fd is.
 func attrAt(fd int, name string) (remofile2.Attr, error) {
-	flags := unix.AT_SYMLINK_NOFOLLOW
-	if name == "" {
-		flags = unix.AT_EMPTY_PATH
-	}
 	var st unix.Statx_t
-	err := retry(func() error { return unix.Statx(fd, name, flags, statxMask, &st) })
+	err := statx(fd, name, &st)
 	return attrOf(&st), err
 }
 

@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	. "github.com/remofile/remofile/protocol/remofile2"
 )
@@ -87,4 +90,38 @@ func (s *served) makeFiles(n int) {
 			s.t.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkSmallFile2 does what a mount does for a program that makes a file, writes 4 KiB, looks at it and removes it,
+// each burst when the one before is answered. The time of the processor is that of both sides.
+func BenchmarkSmallFile2(b *testing.B) {
+	s := serve(b, Options{})
+	s.mkdir("dir")
+	c := s.dial2()
+	content := pattern(4 << 10)
+	b.ReportAllocs()
+	before := processorTime(b)
+	n := Handle(0)
+	for b.Loop() {
+		n++
+		c.want(CodeNotFound, pathRequest(OpStat, "/dir/file"))
+		c.want(CodeDone, stageRequest(n, "/dir/file", StageReserve))
+		c.send(writeRequest(n, 0), content...)
+		c.send(commitRequest(n, 0))
+		c.receiveAll()
+		c.send(closeRequest(n))
+		c.receiveAll()
+		c.want(CodeDone, removeRequest("/dir/file", 0))
+	}
+	b.ReportMetric(float64((processorTime(b)-before).Nanoseconds())/float64(n), "cpu-ns/op")
+}
+
+// processorTime returns what this process has taken.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

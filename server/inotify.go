@@ -68,7 +68,7 @@ func (n *inotify) watchMarks() error {
 			n.remove(n.wds[i])
 		}
 		var err error
-		if n.wds[i], err = n.watch(file, unix.IN_ATTRIB); err != nil {
+		if n.wds[i], err = n.watch(int(file.Fd()), unix.IN_ATTRIB); err != nil {
 			return err
 		}
 	}
@@ -77,12 +77,12 @@ func (n *inotify) watchMarks() error {
 
 // add watches a directory, and returns the same descriptor as long as it is watched. The
 // directory need not stay open.
-func (n *inotify) add(dir *os.File) (wd int32, err error) {
-	return n.watch(dir, entryEvents|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
+func (n *inotify) add(dirfd int) (wd int32, err error) {
+	return n.watch(dirfd, entryEvents|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
 }
 
-func (n *inotify) watch(file *os.File, mask uint32) (int32, error) {
-	path := fmt.Sprintf("/proc/self/fd/%d", file.Fd())
+func (n *inotify) watch(fd int, mask uint32) (int32, error) {
+	path := fmt.Sprintf("/proc/self/fd/%d", fd)
 	var wd int
 	err := retry(func() (err error) {
 		wd, err = unix.InotifyAddWatch(n.fd, path, mask)

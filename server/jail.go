@@ -4,8 +4,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"path"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -18,15 +18,16 @@ import (
 const maxLinks = 40
 
 // jail is the served directory. Directories come as in requests: absolute paths
-// in the jail, with ".." left in. os.Root opens them, so that ".." and links mean
-// what they mean to the kernel, and what would leave the jail does not exist. The
-// last step, from a directory to a name in it, is a system call relative to the
+// in the jail, with ".." left in. openat2 opens them, or where that can't os.Root, so that
+// ".." and links mean what they mean to the kernel, and what would leave the jail does not
+// exist. The last step, from a directory to a name in it, is a system call relative to the
 // open directory that never follows a link.
 type jail struct {
 	root     *os.Root
 	top      *directory // root itself
 	log      *slog.Logger
 	stagings *stagings
+	closed   sync.Once
 }
 
 // fileID is the identity of a file, valid as long as it exists or is open.
@@ -36,22 +37,16 @@ type fileID struct {
 
 func idOf(st *unix.Stat_t) fileID { return fileID{uint64(st.Dev), uint64(st.Ino)} }
 
-// directory is an open directory of the jail.
-type directory struct {
-	file *os.File
-	path string // by which it was opened
-	id   fileID
+func idOfX(st *unix.Statx_t) fileID {
+	return fileID{unix.Mkdev(st.Dev_major, st.Dev_minor), st.Ino}
 }
-
-func (d *directory) fd() int { return int(d.file.Fd()) }
-func (d *directory) close()  { d.file.Close() }
 
 // target is a name in an open directory, and what it was when it was looked up.
 // The directory belongs to it.
 type target struct {
 	dir  *directory
 	name string
-	st   unix.Stat_t // zero where there is no such name
+	st   unix.Statx_t // zero where there is no such name
 }
 
 func (t *target) close()       { t.dir.close() }
@@ -59,9 +54,10 @@ func (t *target) exists() bool { return t.st.Mode != 0 }
 func (t *target) place() place { return place{t.dir.id, t.name} }
 
 // kind returns the S_IFMT part of the mode, 0 where there is no such name.
-func (t *target) kind() uint32 { return kindOf(&t.st) }
+func (t *target) kind() uint32 { return kindOfX(&t.st) }
 
-func kindOf(st *unix.Stat_t) uint32 { return uint32(st.Mode) & unix.S_IFMT }
+func kindOf(st *unix.Stat_t) uint32   { return uint32(st.Mode) & unix.S_IFMT }
+func kindOfX(st *unix.Statx_t) uint32 { return uint32(st.Mode) & unix.S_IFMT }
 
 func openJail(name string, log *slog.Logger) (*jail, error) {
 	info, err := os.Stat(name)
@@ -83,11 +79,14 @@ func openJail(name string, log *slog.Logger) (*jail, error) {
 	return j, nil
 }
 
-// close may be called more than once.
-func (j *jail) close() error {
-	j.stagings.close()
-	j.top.close()
-	return j.root.Close()
+// close may be called more than once, at a time, too. Only the first call returns an error.
+func (j *jail) close() (err error) {
+	j.closed.Do(func() {
+		j.stagings.close()
+		j.top.close()
+		err = j.root.Close()
+	})
+	return err
 }
 
 // release gives a use of a staging directory back.
@@ -97,75 +96,13 @@ func (j *jail) release(st *staging) {
 	}
 }
 
-// open opens a directory. Where it does not exist, is a staging directory or is
-// outside the jail, the error is errNoDirectory; where it is another kind of file,
-// ENOTDIR.
-func (j *jail) open(dir string) (*directory, error) {
-	f, err := j.root.OpenFile(inRoot(dir), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, j.openError(dir, err)
-	}
-	d := &directory{file: f, path: dir}
-	var st unix.Stat_t
-	if err := fstat(d.fd(), &st); err != nil {
-		f.Close()
-		return nil, err
-	}
-	d.id = idOf(&st)
-	if j.stagings.hides("", d.id) || isStagingName(path.Base(dir)) && isForeignStaging(f) {
-		f.Close()
-		return nil, errNoDirectory
-	}
-	return d, nil
-}
-
-// inRoot returns a path relative to the jail's root.
-func inRoot(path string) string {
-	if path = strings.Trim(path, "/"); path == "" {
-		return "."
-	}
-	return path
-}
-
-// openError returns the error for a directory that os.Root did not open. What is in a staging
-// directory does not exist, whatever it is.
-func (j *jail) openError(dir string, err error) error {
-	err = directoryError(err)
-	if parent := path.Dir(dir); errors.Is(err, unix.ENOTDIR) && strings.Contains(parent, "/"+stagingPrefix) {
-		if d, err := j.open(parent); err == nil {
-			d.close()
-		} else {
-			return err
-		}
-	}
-	return err
-}
-
-// directoryError returns the error for a directory that os.Root did not open. An
-// error without a number of the system is its "path escapes from parent".
-func directoryError(err error) error {
-	errno, ok := errors.AsType[unix.Errno](err)
-	if !ok {
-		return lostPath{errNoDirectory, remofile2.CodeForbidden}
-	}
-	switch errno {
-	case unix.ENOENT:
-		return errNoDirectory
-	case unix.ELOOP:
-		return lostPath{errNoDirectory, remofile2.CodeLoop}
-	case unix.ENAMETOOLONG:
-		return lostPath{errNoDirectory, remofile2.CodeNameTooLong}
-	}
-	return errno
-}
-
 // stat fills in st for a name in d, links not followed. A staging directory does
 // not exist.
-func (j *jail) stat(d *directory, name string, st *unix.Stat_t) error {
-	if err := fstatat(d.fd(), name, st); err != nil {
+func (j *jail) stat(d *directory, name string, st *unix.Statx_t) error {
+	if err := statx(d.fd(), name, st); err != nil {
 		return err
 	}
-	if kindOf(st) == unix.S_IFDIR && isStagingName(name) && j.isStaging(d, name, idOf(st)) {
+	if kindOfX(st) == unix.S_IFDIR && isStagingName(name) && j.isStaging(d.fd(), name, idOfX(st)) {
 		return unix.ENOENT
 	}
 	return nil
@@ -173,21 +110,21 @@ func (j *jail) stat(d *directory, name string, st *unix.Stat_t) error {
 
 // isForeignStaging reports whether a directory that is named like a staging one is
 // that of another server, running or killed.
-func isForeignStaging(f *os.File) bool { return lockedElsewhere(f) || isLeftover(f) }
+func isForeignStaging(fd int) bool { return lockedElsewhere(fd) || isLeftover(fd) }
 
 // isStaging reports whether a directory with the name of a staging one is one, of
 // this server or of another.
-func (j *jail) isStaging(d *directory, name string, id fileID) bool {
+func (j *jail) isStaging(dirfd int, name string, id fileID) bool {
 	if j.stagings.hides(name, id) {
 		return true
 	}
-	f, err := openat(d.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	fd, err := openAt(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		// Ours is no longer listed if it was removed since id was found.
 		return errors.Is(err, unix.ENOENT)
 	}
-	defer f.Close()
-	return isForeignStaging(f)
+	defer unix.Close(fd)
+	return isForeignStaging(fd)
 }
 
 // find looks a name up, links not followed.
@@ -199,7 +136,7 @@ func (j *jail) find(dir, name string) (*target, error) {
 	t := &target{dir: d, name: name}
 	err = j.stat(d, name, &t.st)
 	if errors.Is(err, unix.ENOENT) {
-		t.st = unix.Stat_t{}
+		t.st = unix.Statx_t{}
 	} else if err != nil {
 		d.close()
 		return nil, err
@@ -322,10 +259,9 @@ func (j *jail) remove(dir, name string) error {
 // leadsTo reports whether a directory still has its path, inside the jail: that costs less than to
 // climb up from it.
 func (j *jail) leadsTo(d *directory) bool {
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH}
-	fd, err := unix.Openat2(j.top.fd(), inRoot(d.path), &how)
+	fd, err := openBeneath(j.top.fd(), inRoot(d.path), unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
-		return false // also where Linux is older than 5.6
+		return false // also where there is no openat2
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
@@ -334,6 +270,9 @@ func (j *jail) leadsTo(d *directory) bool {
 
 // checkInside fails where an open directory has been removed, or moved out of the jail.
 func (j *jail) checkInside(d *directory) error {
+	if d.id == j.top.id || j.leadsTo(d) {
+		return nil
+	}
 	var st unix.Stat_t
 	if err := fstat(d.fd(), &st); err != nil {
 		return err
@@ -341,40 +280,37 @@ func (j *jail) checkInside(d *directory) error {
 	if st.Nlink == 0 {
 		return errNoDirectory
 	}
-	if j.leadsTo(d) {
-		return nil
-	}
-	at, id := d.file, d.id
+	at, id := d.fd(), d.id
 	for id != j.top.id {
 		up, _, upID, err := above(at)
-		if at != d.file {
-			at.Close()
+		if at != d.fd() {
+			unix.Close(at)
 		}
 		if err != nil {
 			return err
 		}
 		if upID == id { // the system's root
-			up.Close()
+			unix.Close(up)
 			return lostPath{errNoDirectory, remofile2.CodeForbidden}
 		}
 		at, id = up, upID
 	}
-	if at != d.file {
-		at.Close()
+	if at != d.fd() {
+		unix.Close(at)
 	}
 	return nil
 }
 
 // checkNoLinks fails where a link lies on the path by which d was opened.
 func (j *jail) checkNoLinks(d *directory) error {
-	at, err := openat(j.top.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
+	at, err := openAt(j.top.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
 	for name := range strings.SplitSeq(strings.Trim(d.path, "/"), "/") {
 		if err != nil || name == "" {
 			break
 		}
 		above := at
-		at, err = openat(int(above.Fd()), name, unix.O_PATH|unix.O_DIRECTORY, 0)
-		above.Close()
+		at, err = openAt(above, name, unix.O_PATH|unix.O_DIRECTORY, 0)
+		unix.Close(above)
 	}
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return errThroughLink
@@ -382,5 +318,5 @@ func (j *jail) checkNoLinks(d *directory) error {
 	if err != nil {
 		return err
 	}
-	return at.Close()
+	return unix.Close(at)
 }

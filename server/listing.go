@@ -3,8 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +22,7 @@ func (j *jail) appendListing(dst []byte, dir string, limit int, admit func(size 
 	defer d.close()
 	start, entries := len(dst), 0
 	dst = protocol.BeginListing(dst)
-	err = forEachName(d.file, func(name string) error {
+	err = forEachName(d.fd(), func(name string) error {
 		e, ok := j.entry(d, name)
 		if !ok {
 			return nil
@@ -46,7 +44,7 @@ func (j *jail) appendListing(dst []byte, dir string, limit int, admit func(size 
 // that can't be followed, a special file and one that can't be looked at (a dead
 // mount) are files of 0 bytes.
 func (j *jail) entry(d *directory, name string) (e protocol.Entry, ok bool) {
-	var st unix.Stat_t
+	var st unix.Statx_t
 	err := j.stat(d, name, &st)
 	if errors.Is(err, unix.ENOENT) {
 		return e, false
@@ -54,7 +52,7 @@ func (j *jail) entry(d *directory, name string) (e protocol.Entry, ok bool) {
 	if err != nil {
 		j.log.Warn("entry can't be looked at", "path", d.path+"/"+name, "err", err)
 	}
-	if kindOf(&st) == unix.S_IFLNK {
+	if kindOfX(&st) == unix.S_IFLNK {
 		if t, err := j.locate(d.path, name); err == nil {
 			if kind := t.kind(); kind == unix.S_IFDIR || kind == unix.S_IFREG {
 				st = t.st
@@ -64,26 +62,28 @@ func (j *jail) entry(d *directory, name string) (e protocol.Entry, ok bool) {
 	}
 	e = protocol.Entry{
 		Name:      name,
-		Directory: kindOf(&st) == unix.S_IFDIR,
-		Modified:  time.Unix(st.Mtim.Unix()),
+		Directory: kindOfX(&st) == unix.S_IFDIR,
+		Modified:  time.Unix(st.Mtime.Sec, int64(st.Mtime.Nsec)),
 	}
-	if kindOf(&st) == unix.S_IFREG {
-		e.Size = st.Size
+	if kindOfX(&st) == unix.S_IFREG {
+		e.Size = int64(st.Size)
 	}
 	return e, true
 }
 
 // forEachName calls f for the names in a directory until it fails.
-func forEachName(dir *os.File, f func(name string) error) error {
-	const batch = 1024
-	for {
-		names, err := dir.Readdirnames(batch)
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
+func forEachName(dirfd int, f func(name string) error) error {
+	buf := make([]byte, 32<<10)
+	for names := []string(nil); ; names = names[:0] {
+		var n int
+		err := retry(func() (err error) {
+			n, err = unix.ReadDirent(dirfd, buf)
+			return err
+		})
+		if err != nil || n <= 0 {
 			return err
 		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
 		for _, name := range names {
 			if err := f(name); err != nil {
 				return err

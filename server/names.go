@@ -83,8 +83,8 @@ func (t *task) stat() error {
 		return err
 	}
 	defer found.close()
-	t.answer.Attr, err = attrAt(found.dir.fd(), found.name)
-	return err
+	t.answer.Attr = attrOf(&found.st)
+	return nil
 }
 
 // set is SET.
@@ -257,7 +257,7 @@ func (t *task) rename() error {
 // move is RENAME without EXCHANGE.
 func (t *task) move(from *target, to *directory, name string) error {
 	err := t.own(from.place(), unix.IN_MOVED_FROM, func() error {
-		return t.ownMove(to, name, idOf(&from.st), func() error {
+		return t.ownMove(to, name, idOfX(&from.st), func() error {
 			if t.Flags == remofile2.RenameKeep {
 				return renameat2(from.dir.fd(), from.name, to.fd(), name, unix.RENAME_NOREPLACE)
 			}
@@ -280,8 +280,8 @@ func (t *task) exchange(from *target) error {
 		return err
 	}
 	defer to.close()
-	err = t.ownMove(from.dir, from.name, idOf(&to.st), func() error {
-		return t.ownMove(to.dir, to.name, idOf(&from.st), func() error {
+	err = t.ownMove(from.dir, from.name, idOfX(&to.st), func() error {
+		return t.ownMove(to.dir, to.name, idOfX(&from.st), func() error {
 			return renameat2(from.dir.fd(), from.name, to.dir.fd(), to.name, unix.RENAME_EXCHANGE)
 		})
 	})

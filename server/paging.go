@@ -47,11 +47,11 @@ type page struct {
 
 // scan collects names behind those that the page has.
 func (p *page) scan(l *listing) error {
-	if _, err := p.dir.file.Seek(0, io.SeekStart); err != nil {
+	if _, err := unix.Seek(p.dir.fd(), 0, io.SeekStart); err != nil {
 		return err
 	}
 	l.begin(p.at, max(p.most, minWindow))
-	err := forEachName(p.dir.file, func(name string) error {
+	err := forEachName(p.dir.fd(), func(name string) error {
 		l.add(name)
 		return p.task.ctx.Err()
 	})
@@ -106,7 +106,7 @@ func (p *page) add(name string) error {
 // does not exist.
 func (j *jail) attr(d *directory, name string) (remofile2.Attr, error) {
 	if isStagingName(name) {
-		var st unix.Stat_t
+		var st unix.Statx_t
 		if err := j.stat(d, name, &st); err != nil {
 			return remofile2.Attr{}, err
 		}

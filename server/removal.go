@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"io"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -16,37 +15,55 @@ func (t *task) remove() error {
 	if how&(how-1) != 0 {
 		return code(remofile2.CodeBadRequest)
 	}
-	found, err := t.lookUp(t.Path, false)
+	dir, name := split(t.Path)
+	d, err := t.session.server.jail.open(dir)
 	if err != nil {
 		return err
 	}
-	defer found.close()
-	if found.name == "." {
+	defer d.close()
+	if name == "." {
 		return unix.EBUSY // the root
 	}
 	if t.Flags&remofile2.RemoveDirect != 0 {
-		if err := t.session.server.jail.checkNoLinks(found.dir); err != nil {
+		if err := t.session.server.jail.checkNoLinks(d); err != nil {
 			return err
 		}
 	}
-	return t.removeTarget(found, how)
+	directory := how == remofile2.RemoveDirectory
+	if how != 0 && !directory || isStagingName(name) {
+		// In the other cases unlinkat fails by itself where the name is of another kind.
+		if directory, err = t.lookBefore(d, name, how); err != nil {
+			return err
+		}
+	}
+	return t.removeName(d, name, directory, how == remofile2.RemoveRecursive)
 }
 
-// removeTarget removes what was found, as how says: one of the flags, or none.
-func (t *task) removeTarget(found *target, how remofile2.Flags) (err error) {
-	directory := found.kind() == unix.S_IFDIR
+// lookBefore reports whether a name that is to be removed is a directory, and fails where it is not of the kind
+// that how says.
+func (t *task) lookBefore(d *directory, name string, how remofile2.Flags) (directory bool, err error) {
+	var st unix.Statx_t
+	if err := t.session.server.jail.stat(d, name, &st); err != nil {
+		return false, err
+	}
+	directory = kindOfX(&st) == unix.S_IFDIR
 	switch {
 	case how == 0 && directory:
-		return unix.EISDIR
+		return true, unix.EISDIR
 	case how == remofile2.RemoveDirectory && !directory:
-		return unix.ENOTDIR
+		return false, unix.ENOTDIR
 	}
+	return directory, nil
+}
+
+// removeName removes a name in d, a directory also with all that is in it.
+func (t *task) removeName(d *directory, name string, directory, recursive bool) error {
 	r := removal{task: t}
-	err = t.own(found.place(), unix.IN_DELETE, func() error {
-		if how == remofile2.RemoveRecursive && directory {
-			return r.tree(found.dir.file, found.name, 0)
+	err := t.own(place{d.id, name}, unix.IN_DELETE, func() error {
+		if recursive && directory {
+			return r.tree(d.fd(), name, 0)
 		}
-		return r.one(found.dir.file, found.name, directory)
+		return r.one(d.fd(), name, directory)
 	})
 	t.answer.Removed = r.removed
 	return err
@@ -58,12 +75,12 @@ type removal struct {
 	removed uint64
 }
 
-func (r *removal) one(dir *os.File, name string, directory bool) error {
+func (r *removal) one(dirfd int, name string, directory bool) error {
 	flags := 0
 	if directory {
 		flags = unix.AT_REMOVEDIR
 	}
-	err := unlinkat(int(dir.Fd()), name, flags)
+	err := unlinkat(dirfd, name, flags)
 	if err == nil {
 		r.removed++
 	}
@@ -73,22 +90,22 @@ func (r *removal) one(dir *os.File, name string, directory bool) error {
 // tree removes a directory with all that is in it. Nothing is followed, and what others
 // remove meanwhile is no failure. What others put in may stay: then the directory is not
 // empty. Each level holds a descriptor.
-func (r *removal) tree(above *os.File, name string, depth int) error {
+func (r *removal) tree(above int, name string, depth int) error {
 	if depth == remofile2.MaxRemovalDepth {
 		return unix.ENAMETOOLONG
 	}
-	dir, err := openat(int(above.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	dirfd, err := openAt(above, name, toOpen, 0)
 	if err != nil {
 		return gone(err)
 	}
-	defer dir.Close()
-	_, id, err := identify(dir)
+	defer unix.Close(dirfd)
+	_, id, err := identify(dirfd)
 	if err != nil {
 		return err
 	}
 	for {
 		before := r.removed
-		err := r.task.own(place{directory: id}, unix.IN_DELETE, func() error { return r.content(dir, depth) })
+		err := r.task.own(place{directory: id}, unix.IN_DELETE, func() error { return r.content(dirfd, depth) })
 		if err != nil {
 			return err
 		}
@@ -97,38 +114,37 @@ func (r *removal) tree(above *os.File, name string, depth int) error {
 		if !errors.Is(err, unix.ENOTEMPTY) || r.removed == before {
 			return gone(err)
 		}
-		if _, err := dir.Seek(0, io.SeekStart); err != nil {
+		if _, err := unix.Seek(dirfd, 0, io.SeekStart); err != nil {
 			return err
 		}
 	}
 }
 
 // content removes what is in a directory.
-func (r *removal) content(dir *os.File, depth int) error {
-	return forEachName(dir, func(name string) error {
+func (r *removal) content(dirfd, depth int) error {
+	return forEachName(dirfd, func(name string) error {
 		if err := r.task.ctx.Err(); err != nil {
 			return err
 		}
-		return gone(r.entry(dir, name, depth))
+		return gone(r.entry(dirfd, name, depth))
 	})
 }
 
 // entry removes what a name in dir is. Staged files are others': a directory that holds
 // them stays.
-func (r *removal) entry(dir *os.File, name string, depth int) error {
+func (r *removal) entry(dirfd int, name string, depth int) error {
 	if isStagingName(name) {
 		var st unix.Stat_t
-		d := &directory{file: dir}
-		if err := fstatat(d.fd(), name, &st); err != nil {
+		if err := fstatat(dirfd, name, &st); err != nil {
 			return err
 		}
-		if kindOf(&st) == unix.S_IFDIR && r.task.session.server.jail.isStaging(d, name, idOf(&st)) {
+		if kindOf(&st) == unix.S_IFDIR && r.task.session.server.jail.isStaging(dirfd, name, idOf(&st)) {
 			return inUse("files are being uploaded to it")
 		}
 	}
-	err := r.one(dir, name, false)
+	err := r.one(dirfd, name, false)
 	if errors.Is(err, unix.EISDIR) {
-		return r.tree(dir, name, depth+1)
+		return r.tree(dirfd, name, depth+1)
 	}
 	return err
 }

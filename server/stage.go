@@ -36,6 +36,7 @@ func (t *task) stage() error {
 		return err
 	}
 	t.answer.Attr, err = attrAt(int(s.part.Fd()), "")
+	s.id = fileID{t.answer.Attr.Device, t.answer.Attr.Inode}
 	if err == nil && reserve {
 		err = uploads.reserve(s, free)
 	}
@@ -77,12 +78,12 @@ func isLink(d *directory, name string) bool {
 // checkFree fails where the name is taken already, and not by a file to be replaced. What
 // is there can't be reserved.
 func (t *task) checkFree(d *directory, name string) error {
-	var st unix.Stat_t
+	var st unix.Statx_t
 	err := t.session.server.jail.stat(d, name, &st)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil
-	case err == nil && (t.Flags&(remofile2.StageReplace|remofile2.StageReserve) != remofile2.StageReplace || kindOf(&st) != unix.S_IFREG):
+	case err == nil && (t.Flags&(remofile2.StageReplace|remofile2.StageReserve) != remofile2.StageReplace || kindOfX(&st) != unix.S_IFREG):
 		return unix.EEXIST
 	default:
 		return err
@@ -114,7 +115,7 @@ func (t *task) commit() error {
 	t.session.openedAt(t.file, s.place())
 	defer s.dir.close()
 	if t.Flags&remofile2.CommitSync != 0 {
-		if err := s.dir.file.Sync(); err != nil {
+		if err := retry(func() error { return unix.Fsync(s.dir.fd()) }); err != nil {
 			return err
 		}
 	}
@@ -132,11 +133,7 @@ func (t *task) publish(s *staged) error {
 	if err := t.finish(); err != nil {
 		return err
 	}
-	var st unix.Stat_t
-	if err := fstat(int(s.part.Fd()), &st); err != nil {
-		return err
-	}
-	return t.ownMove(s.dir, s.name, idOf(&st), func() error { return s.publish(replace) })
+	return t.ownMove(s.dir, s.name, s.id, func() error { return s.publish(replace) })
 }
 
 // finish makes the changes that COMMIT names.

@@ -20,6 +20,7 @@ type staged struct {
 	dir    *directory   // of the destination; belongs to it
 	name   string
 	part   *os.File
+	id     fileID // of the part, in Remofile 2
 
 	// mu is held for reading while the part is written to, for writing while the state
 	// changes. It guards what follows; that in the table changes only with the state.
@@ -218,24 +219,27 @@ func (t *uploads) publishReserved(p place) (bool, error) {
 
 // rename gives the part its name.
 func (s *staged) rename(replace bool) error {
-	var part unix.Stat_t
-	if err := fstatat(s.staging.fd(), s.partName, &part); errors.Is(err, unix.ENOENT) {
-		return errStagingGone
-	}
+	flags := uint(unix.RENAME_NOREPLACE)
 	if replace {
-		err := renameat(s.staging.fd(), s.partName, s.dir.fd(), s.name)
-		s.renamed = err == nil
-		if errors.Is(err, unix.EISDIR) {
-			err = unix.EEXIST // a directory that was made meanwhile
-		}
-		return err
+		flags = 0
 	}
-	err := renameat2(s.staging.fd(), s.partName, s.dir.fd(), s.name, unix.RENAME_NOREPLACE)
+	err := renameat2(s.staging.fd(), s.partName, s.dir.fd(), s.name, flags)
 	s.renamed = err == nil
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+	switch {
+	case errors.Is(err, unix.ENOENT) && s.partGone():
+		return errStagingGone
+	case replace && errors.Is(err, unix.EISDIR):
+		return unix.EEXIST // a directory that was made meanwhile
+	case !replace && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)):
 		return s.link()
 	}
 	return err
+}
+
+// partGone reports whether somebody else has removed the part.
+func (s *staged) partGone() bool {
+	var st unix.Stat_t
+	return errors.Is(fstatat(s.staging.fd(), s.partName, &st), unix.ENOENT)
 }
 
 // settle closes a descriptor of the part: some file systems report a failed write as
@@ -257,12 +261,12 @@ func (s *staged) link() error {
 // adoptMode gives the part the permission bits of the file that it will replace;
 // that may have gone meanwhile, or become something else.
 func (s *staged) adoptMode() error {
-	var st unix.Stat_t
+	var st unix.Statx_t
 	err := s.table.jail.stat(s.dir, s.name, &st)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
-	if err == nil && kindOf(&st) != unix.S_IFREG {
+	if err == nil && kindOfX(&st) != unix.S_IFREG {
 		err = unix.EEXIST
 	}
 	if err != nil {

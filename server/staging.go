@@ -115,11 +115,7 @@ func (s *stagings) setID(st *staging, id fileID) {
 // acquire returns the staging directory for the uploads to d; top is the jail. The
 // first upload makes it. Each is to be released.
 func (s *stagings) acquire(d, top *directory) (*staging, error) {
-	fs, _, err := identify(d.file)
-	if err != nil {
-		return nil, err
-	}
-	p := s.place(fs)
+	p := s.place(d.fs)
 	p.Lock()
 	defer p.Unlock()
 	st := p.staging
@@ -130,7 +126,8 @@ func (s *stagings) acquire(d, top *directory) (*staging, error) {
 		st = nil
 	}
 	if st == nil {
-		if st, err = s.makeFor(d, top, fs); err != nil {
+		var err error
+		if st, err = s.makeFor(d, top); err != nil {
 			return nil, err
 		}
 		st.place, p.staging = p, st
@@ -139,13 +136,14 @@ func (s *stagings) acquire(d, top *directory) (*staging, error) {
 	return st, nil
 }
 
-// makeFor makes a staging directory on the file system fs, of d: as high as possible,
-// or where the server may write only below that, in d itself.
-func (s *stagings) makeFor(d, top *directory, fs fsID) (*staging, error) {
-	parent, err := topmost(d, top, fs)
+// makeFor makes a staging directory on the file system of d: as high as possible, or where
+// the server may write only below that, in d itself.
+func (s *stagings) makeFor(d, top *directory) (*staging, error) {
+	fd, err := topmost(d, top)
 	if err != nil {
 		return nil, err
 	}
+	parent := os.NewFile(uintptr(fd), ".")
 	st, err := s.make(parent)
 	if err == nil {
 		return st, nil
@@ -203,7 +201,7 @@ func (s *stagings) close() {
 // adopt makes a locked directory, with the parts in it that can be resumed, one of ours:
 // the one of its file system, or else they are moved to that.
 func (s *stagings) adopt(d *directory, name string, dir *os.File, parts []*keptPart) ([]*keptPart, error) {
-	fs, id, err := identify(dir)
+	fs, id, err := identify(int(dir.Fd()))
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -318,10 +316,10 @@ func (st *staging) newPart(mode uint32) (*os.File, string, error) {
 
 // lockedElsewhere reports whether a directory that is named like a staging one is
 // that of another running server: then that has locked it.
-func lockedElsewhere(dir *os.File) bool {
-	err := flock(int(dir.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+func lockedElsewhere(dirfd int) bool {
+	err := flock(dirfd, unix.LOCK_SH|unix.LOCK_NB)
 	if err == nil {
-		flock(int(dir.Fd()), unix.LOCK_UN)
+		flock(dirfd, unix.LOCK_UN)
 	}
 	return errors.Is(err, unix.EWOULDBLOCK)
 }
@@ -329,13 +327,13 @@ func lockedElsewhere(dir *os.File) bool {
 // isLeftover reports whether a directory that is named like a staging one holds the
 // parts of a server that was killed, and nothing else. Only a server that starts and
 // may write sweeps them.
-func isLeftover(dir *os.File) bool {
+func isLeftover(dirfd int) bool {
 	var st unix.Stat_t
-	if fstat(int(dir.Fd()), &st) != nil || !hasStagingMode(&st) {
+	if fstat(dirfd, &st) != nil || !hasStagingMode(&st) {
 		return false
 	}
 	parts := 0
-	err := forEachName(dir, func(name string) error {
+	err := forEachName(dirfd, func(name string) error {
 		if parts++; !isPartName(name) && !isKeptName(name) {
 			return unix.EEXIST
 		}
@@ -355,48 +353,43 @@ func lock(dir *os.File) error {
 }
 
 // topmost opens the highest directory above d, or d itself, that is on its file
-// system fs and in the jail, whose own directory is top.
-func topmost(d, top *directory, fs fsID) (*os.File, error) {
-	topFS, _, err := identify(top.file)
-	if err != nil {
-		return nil, err
+// system and in the jail, whose own directory is top.
+func topmost(d, top *directory) (fd int, err error) {
+	if d.fs == top.fs {
+		return openAt(top.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
 	}
-	if fs == topFS {
-		return openat(top.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
-	}
-	at, err := openat(d.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
+	at, err := openAt(d.fd(), ".", unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	for id := d.id; ; {
 		up, upFS, upID, err := above(at)
 		if err == nil && upID == id {
-			up.Close()
+			unix.Close(up)
 			err = unix.ENOENT // the system's root: d was moved out of the jail
 		}
 		if err != nil {
-			at.Close()
-			return nil, err
+			unix.Close(at)
+			return -1, err
 		}
-		if upFS != fs {
-			up.Close()
+		if upFS != d.fs {
+			unix.Close(up)
 			return at, nil
 		}
-		at.Close()
+		unix.Close(at)
 		at, id = up, upID
 	}
 }
 
 // above opens the parent of a directory.
-func above(dir *os.File) (*os.File, fsID, fileID, error) {
-	up, err := openat(int(dir.Fd()), "..", unix.O_PATH|unix.O_DIRECTORY, 0)
+func above(dirfd int) (fd int, fs fsID, id fileID, err error) {
+	up, err := openAt(dirfd, "..", unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, fsID{}, fileID{}, err
+		return -1, fsID{}, fileID{}, err
 	}
-	fs, id, err := identify(up)
-	if err != nil {
-		up.Close()
-		return nil, fsID{}, fileID{}, err
+	if fs, id, err = identify(up); err != nil {
+		unix.Close(up)
+		return -1, fsID{}, fileID{}, err
 	}
 	return up, fs, id, nil
 }

@@ -40,7 +40,7 @@ func (j *jail) sweepDirectory(path string) (kept []*keptPart, err error) {
 		return nil, err
 	}
 	defer d.close()
-	err = forEachName(d.file, func(name string) error {
+	err = forEachName(d.fd(), func(name string) error {
 		var st unix.Stat_t
 		if !isStagingName(name) || fstatat(d.fd(), name, &st) != nil || !hasStagingMode(&st) {
 			return nil
@@ -80,7 +80,7 @@ func (j *jail) sweepStaging(d *directory, name string) ([]*keptPart, error) {
 // sweepParts removes what nobody can resume from a staging directory and returns the rest.
 func sweepParts(dir *os.File) (kept []*keptPart, err error) {
 	fd := int(dir.Fd())
-	err = forEachName(dir, func(name string) error {
+	err = forEachName(fd, func(name string) error {
 		var st unix.Stat_t
 		resumable := isKeptName(name)
 		if !resumable && !isPartName(name) || fstatat(fd, name, &st) != nil || kindOf(&st) != unix.S_IFREG {

@@ -22,19 +22,44 @@ func retry(call func() error) error {
 
 // openat never follows a link.
 func openat(dirfd int, name string, flags int, mode uint32) (*os.File, error) {
-	var fd int
-	err := retry(func() (err error) {
-		fd, err = unix.Openat(dirfd, name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
-		return err
-	})
+	fd, err := openAt(dirfd, name, flags, mode)
 	if err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), name), nil
 }
 
+// openAt is openat for a bare descriptor.
+func openAt(dirfd int, name string, flags int, mode uint32) (fd int, err error) {
+	err = retry(func() error {
+		fd, err = unix.Openat(dirfd, name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+		return err
+	})
+	return fd, err
+}
+
+// openBeneath opens a path from a directory, links followed. Neither "..", nor a link, nor what somebody
+// renames meanwhile leads out of the directory (openat2(2), RESOLVE_BENEATH).
+func openBeneath(dirfd int, path string, flags int) (fd int, err error) {
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_BENEATH}
+	err = retry(func() error {
+		fd, err = unix.Openat2(dirfd, path, &how)
+		return err
+	})
+	return fd, err
+}
+
 func fstat(fd int, st *unix.Stat_t) error {
 	return retry(func() error { return unix.Fstat(fd, st) })
+}
+
+// statx never follows a link. With the empty name it is about the file that fd is.
+func statx(fd int, name string, st *unix.Statx_t) error {
+	flags := unix.AT_SYMLINK_NOFOLLOW
+	if name == "" {
+		flags = unix.AT_EMPTY_PATH
+	}
+	return retry(func() error { return unix.Statx(fd, name, flags, statxMask, st) })
 }
 
 // fstatat never follows a link.
@@ -83,19 +108,18 @@ type fsID struct {
 }
 
 // identify returns on which file system a file is, and its identity.
-func identify(f *os.File) (fsID, fileID, error) {
-	fd := int(f.Fd())
-	var st unix.Stat_t
-	if err := fstat(fd, &st); err != nil {
+func identify(fd int) (fsID, fileID, error) {
+	var st unix.Statx_t
+	const mask = unix.STATX_TYPE | unix.STATX_INO | unix.STATX_MNT_ID
+	if err := retry(func() error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, mask, &st) }); err != nil {
 		return fsID{}, fileID{}, err
 	}
-	id := idOf(&st)
-	var stx unix.Statx_t
-	err := retry(func() error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &stx) })
-	if err != nil || stx.Mask&unix.STATX_MNT_ID == 0 {
-		return fsID{device: id.device}, id, nil
+	id := idOfX(&st)
+	fs := fsID{device: id.device}
+	if st.Mask&unix.STATX_MNT_ID != 0 {
+		fs.mount = st.Mnt_id
 	}
-	return fsID{device: id.device, mount: stx.Mnt_id}, id, nil
+	return fs, id, nil
 }
 
 func symlinkat(target string, dirfd int, name string) error {

@@ -112,7 +112,7 @@ func (w *watcher) add(s *session, path string, d *directory) error {
 	if err := w.start(); err != nil {
 		return err
 	}
-	wd, err := w.inotify.add(d.file)
+	wd, err := w.inotify.add(d.fd())
 	if err != nil {
 		return err
 	}
