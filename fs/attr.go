@@ -57,7 +57,7 @@ func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.wasTold(attr) {
-		for h := range n.handles { // the kernel drops its pages, and is not to get them from here again
+		for h := range n.used().handles { // the kernel drops its pages, and is not to get them from here again
 			h.ahead.void()
 		}
 	}
@@ -143,10 +143,10 @@ func (n *node) doubt(a *remote.Attr) {
 func (n *node) anyHandle() *handle {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.staged != nil {
-		return n.staged
+	if staged := n.used().staged; staged != nil {
+		return staged
 	}
-	for h := range n.handles {
+	for h := range n.used().handles {
 		return h
 	}
 	return nil
@@ -196,7 +196,7 @@ func (n *node) orLast(a remote.Attr, err error) (remote.Attr, error) {
 
 // isWritten reports whether a handle is open that can write; mu is held.
 func (n *node) isWritten() bool {
-	for h := range n.handles {
+	for h := range n.used().handles {
 		if h.writable {
 			return true
 		}
@@ -290,13 +290,13 @@ func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.
 func (n *node) changer(h *handle, size bool) *handle {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.staged != nil {
-		return n.staged
+	if staged := n.used().staged; staged != nil {
+		return staged
 	}
 	if h != nil && (h.writable || !size) {
 		return h
 	}
-	for h := range n.handles {
+	for h := range n.used().handles {
 		if h.writable || !size {
 			return h
 		}
@@ -314,9 +314,12 @@ func (n *node) changing() {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.pages, n.known = version{}, false
+	n.known = false
 	n.voidLocked()
-	for h := range n.handles {
+	if n.use != nil {
+		n.use.pages = version{}
+	}
+	for h := range n.used().handles {
 		h.ahead.void()
 	}
 }

@@ -10,7 +10,7 @@ import (
 // written. What the server told last is kept for the cache time, as the kernel would.
 
 // mark returns what learn has to know of a node from before the server is asked.
-func (n *node) mark() (changes int64, told time.Time) {
+func (n *node) mark() (changes uint32, told time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.changes, time.Now()
@@ -32,7 +32,7 @@ func (n *node) voidLocked() {
 
 // learn takes note of what the server tells of the node after so many changes, and when it was asked. What is of
 // another file, or nothing, and what a change has overtaken, it leaves alone.
-func (n *node) learn(a *remote.Attr, changes int64, told time.Time) {
+func (n *node) learn(a *remote.Attr, changes uint32, told time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.changes == changes && n.id == identityOf(a) {

@@ -85,15 +85,10 @@ func (h *handle) open(n *node, alone bool) bool {
 	h.node = n
 	h.ahead.init(h)
 	n.mu.Lock()
-	entered := !alone || len(n.handles) == 0 && n.opening == 1
-	if entered && n.handles == nil {
-		n.handles = make(map[*handle]struct{})
-	}
+	u := n.using()
+	entered := !alone || len(u.handles) == 0 && u.opening == 1
 	if entered {
-		n.handles[h] = struct{}{}
-	}
-	if entered && h.stage != noStage {
-		n.staged = h
+		u.enter(h)
 	}
 	n.mu.Unlock()
 	if entered && h.writable {
@@ -113,7 +108,7 @@ func (h *handle) close() error {
 		defer n.outdate()
 	}
 	n.mu.Lock()
-	delete(n.handles, h)
+	n.using().leave(h)
 	n.mu.Unlock()
 	n.tree.mu.Lock()
 	delete(n.tree.open, h)

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"context"
 	"errors"
 	"path"
 	"sync"
@@ -17,57 +16,62 @@ import (
 // identity of it, whatever its names are.
 //
 // Locks are taken in this order: turn, tree.mu, mu. No mutex is held while the server is asked.
+//
+// The kernel may know a node for each of millions of files: what only some of them need is kept apart.
 type node struct {
 	gofs.Inode
 
 	// Constant.
-	tree *tree
+	tree       *tree
+	*directory // nil where it is none
 
 	// forgotten is when the kernel forgot the node, in nanoseconds since 1970; 0 if it knows it. Guarded
 	// by tree.mu.
 	forgotten int64
 
 	mu sync.Mutex
-	// turn has room for one: who publishes what is staged, gives it up or changes its attributes. A
-	// channel, because that takes as long as the network does; nil before the first. Guarded by mu.
-	turn chan struct{}
 	// id is the server's identity of the file. When a staged content takes its place it becomes
 	// that of the new one. Changed under tree.mu and mu.
 	id identity
-	// handles are the open ones; most nodes have none, and no map. Guarded by mu.
-	handles map[*handle]struct{}
-	// opening is how many opens are under way. Guarded by mu.
-	opening int
-	// staged is the handle whose content waits to be published, or nil. Guarded by mu.
-	staged *handle
-	// pages is the version of the file that the kernel's pages hold; zero is an unknown one.
-	// Guarded by mu.
-	pages version
-	// created are the files of this directory that are staged under new names. Guarded by mu.
-	created map[string]*node
-	// listing is what a directory held when it was read last, or nil. Guarded by mu.
-	listing *listing
+	// use is what few nodes have: see inUse. Guarded by mu.
+	use *inUse
 	// last are the attributes that the server told last, if known: they are shown while it can't be
 	// reached. Guarded by mu.
 	last  keptAttr
 	known bool
 	// removed: it is a directory that was removed through this mount. Guarded by mu.
 	removed bool
+	// changes counts what told depends on. Guarded by mu.
+	changes uint32
 	// told is when last was asked for; zero where something was changed since. Guarded by mu.
 	told time.Time
-	// changes counts what told depends on. Guarded by mu.
-	changes int64
-	// target is that of a symbolic link, which never changes, or "" as long as it is not known.
+	// target is that of a symbolic link, which never changes, or nil as long as it is not known.
 	// Guarded by mu.
-	target string
+	target *string
 
-	// entries counts the changes of the entries of a directory through this mount.
-	entries atomic.Int64
 	// shown is when the kernel was told of the node by a name, kept until when it keeps that; nanoseconds
 	// since 1970.
 	shown, kept atomic.Int64
+}
+
+// directory is what only the node of a directory has.
+type directory struct {
+	// created are the files that are staged under new names. Guarded by node.mu.
+	created map[string]*node
+	// listing is what the directory held when it was read last, or nil. Guarded by node.mu.
+	listing *listing
+	// entries counts the changes of the entries through this mount.
+	entries atomic.Int64
 	// watch is that of a directory that was looked into, or nil.
 	watch atomic.Pointer[watch]
+}
+
+func newNode(t *tree, id identity) *node {
+	n := &node{tree: t, id: id}
+	if id.kind.IsDir() {
+		n.directory = new(directory)
+	}
+	return n
 }
 
 var (
@@ -181,42 +185,4 @@ func (n *node) is(a *remote.Attr) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.id == identityOf(a)
-}
-
-// opened returns the open handles.
-func (n *node) opened() []*handle {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	handles := make([]*handle, 0, len(n.handles))
-	for h := range n.handles {
-		handles = append(handles, h)
-	}
-	return handles
-}
-
-// settle waits until the server has what other handles than h have written: it then sees the
-// file as the programs here do. That a write failed is for its handle to tell.
-func (n *node) settle(ctx context.Context, h *handle) error {
-	for _, other := range n.opened() {
-		if other != h && other.writable {
-			other.file().Flush(ctx)
-		}
-	}
-	return ctx.Err()
-}
-
-// take waits for the turn, which the caller gives back.
-func (n *node) take(ctx context.Context) (give func(), err error) {
-	n.mu.Lock()
-	if n.turn == nil {
-		n.turn = make(chan struct{}, 1)
-	}
-	turn := n.turn
-	n.mu.Unlock()
-	select {
-	case turn <- struct{}{}:
-		return func() { <-turn }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }

@@ -242,9 +242,9 @@ func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
 	n.mu.Lock()
 	switch {
 	case err == nil:
-		n.target = target
-	case errnoOf(err) == syscall.EHOSTDOWN && n.target != "":
-		target, err = n.target, nil
+		n.target = &target
+	case errnoOf(err) == syscall.EHOSTDOWN && n.target != nil:
+		target, err = *n.target, nil
 	}
 	n.mu.Unlock()
 	return []byte(target), n.tree.done("readlink", n.label(), err)

@@ -137,7 +137,7 @@ func (n *node) openFile(ctx context.Context, flags uint32) (*handle, error) {
 func (n *node) countOpening(more int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.opening += more
+	n.using().opening += more
 }
 
 // openWith opens the file by its name.
@@ -236,8 +236,8 @@ func (n *node) keep(h *handle) uint32 {
 	a := h.file().Opened()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if v := versionOf(&a); n.pages != v {
-		n.pages = v
+	if v, u := versionOf(&a), n.using(); u.pages != v {
+		u.pages = v
 		return 0
 	}
 	return fuse.FOPEN_KEEP_CACHE
@@ -294,15 +294,15 @@ func (n *node) changingDirectory() (done func()) {
 func (n *node) stagedHandle() *handle {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.staged
+	return n.used().staged
 }
 
 // published ends the time in which the content of h is staged.
 func (n *node) published(h *handle) {
 	n.mu.Lock()
-	staged := n.staged == h
+	staged := n.used().staged == h
 	if staged {
-		n.staged = nil
+		n.use.staged = nil
 	}
 	n.mu.Unlock()
 	h.setStage(noStage)

@@ -185,6 +185,9 @@ func (c *notices) leave(w *watch) {
 
 // forget is for a directory that the kernel has forgotten.
 func (c *notices) forget(n *node) {
+	if n.directory == nil {
+		return
+	}
 	if w := n.watch.Load(); w != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -83,7 +83,7 @@ func newRoot(ctx context.Context, jail *remote.Client, dir string, s shown, o *O
 		open:      make(map[*handle]struct{}),
 		device:    e.Device,
 	}
-	root := &node{tree: t, id: identityOf(&e.Attr)}
+	root := newNode(t, identityOf(&e.Attr))
 	root.last = keep(&e.Attr)
 	if o.CacheTime == 0 {
 		t.notices = newNotices(t)
@@ -102,7 +102,7 @@ func (t *tree) node(ctx context.Context, parent *node, a *remote.Attr) *node {
 		n.setFound()
 		return n
 	}
-	n := &node{tree: t, id: id}
+	n := newNode(t, id)
 	s := t.stableAttr(id)
 	for t.nodes[s.Ino] != nil {
 		t.strays[id] = n
