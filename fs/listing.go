@@ -3,6 +3,7 @@ package fs
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"syscall"
@@ -230,9 +231,5 @@ func (n *node) stagedEntries(l *listing) []fuse.DirEntry {
 func (n *node) createdChildren() map[string]*node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	created := make(map[string]*node, len(n.created))
-	for name, c := range n.created {
-		created[name] = c
-	}
-	return created
+	return maps.Clone(n.created)
 }

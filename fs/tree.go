@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	iofs "io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -201,11 +202,7 @@ func (t *tree) follow(n *node, id identity) {
 func (t *tree) writable() []*handle {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	handles := make([]*handle, 0, len(t.open))
-	for h := range t.open {
-		handles = append(handles, h)
-	}
-	return handles
+	return slices.Collect(maps.Keys(t.open))
 }
 
 // publishBelow publishes what is staged in a directory and beneath it.

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -302,11 +303,14 @@ func numbered(p string, k int) string {
 	return fmt.Sprintf("%s%s (%d)%s", dir, strings.TrimSuffix(name, extension), k, extension)
 }
 
-// removeOne removes what is no directory, or an empty one. That it has gone is as good.
-func (r *run) removeOne(p string) error {
-	err := r.to.remove(r.ctx, p)
+// removeOne removes what is no directory, or an empty one.
+func (r *run) removeOne(p string) error { return r.removeBy(r.to.remove, p) }
+
+// removeBy removes a path by one of the two ways. That it has gone is as good.
+func (r *run) removeBy(remove func(context.Context, string) error, p string) error {
+	err := remove(r.ctx, p)
 	if errors.Is(err, OutcomeUnknown) {
-		err = r.to.remove(r.ctx, p)
+		err = remove(r.ctx, p)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -321,14 +325,7 @@ func (r *run) removeTree(p string) error {
 		return nil
 	}
 	if r.o.Delete && r.o.Filter == nil {
-		err := r.to.removeAll(r.ctx, p)
-		if errors.Is(err, OutcomeUnknown) {
-			err = r.to.removeAll(r.ctx, p)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		return err
+		return r.removeBy(r.to.removeAll, p)
 	}
 	var dirs []string
 	if r.o.Delete {

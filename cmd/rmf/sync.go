@@ -55,18 +55,33 @@ func (f *syncFlags) options() (o remote.SyncOptions, err error) {
 	return o, err
 }
 
-// synchronize is SynchronizeUpload or SynchronizeDownload of a client, from a directory to another.
-type synchronize func(ctx context.Context, from, to string, o remote.SyncOptions) (remote.Summary, error)
+// direction has the methods that synchronize one way, once and again and again.
+type direction struct {
+	once   func(c *remote.Client, ctx context.Context, from, to string, o remote.SyncOptions) (remote.Summary, error)
+	follow func(c *remote.Client, ctx context.Context, from, to string, o remote.FollowOptions) error
+}
 
-// follow is FollowUpload or FollowDownload.
-type follow func(ctx context.Context, from, to string, o remote.FollowOptions) error
+var (
+	upwards   = direction{(*remote.Client).SynchronizeUpload, (*remote.Client).FollowUpload}
+	downwards = direction{(*remote.Client).SynchronizeDownload, (*remote.Client).FollowDownload}
+)
 
 // run synchronizes once, or again and again.
-func (f *syncFlags) run(ctx context.Context, out *output, once synchronize, again follow, from, to string, o remote.SyncOptions) error {
+func (f *syncFlags) run(ctx context.Context, out *output, server *connection, way direction, from, to string) error {
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	client, err := server.dial(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+
 	report := newTreeReport(out, f.reportFlags)
 	o.Observe = report.observer()
 	if !f.Watch {
-		sum, err := once(ctx, from, to, o)
+		sum, err := way.once(client, ctx, from, to, o)
 		return report.finish(sum, !f.Quiet, err)
 	}
 	runs := 0
@@ -74,7 +89,7 @@ func (f *syncFlags) run(ctx context.Context, out *output, once synchronize, agai
 		runs++
 		report.finish(sum, !f.Quiet && (runs == 1 || changed(sum)), err) // it has told of err; the next run may succeed
 	}
-	return again(ctx, from, to, remote.FollowOptions{SyncOptions: o, Ran: ran})
+	return way.follow(client, ctx, from, to, remote.FollowOptions{SyncOptions: o, Ran: ran})
 }
 
 // changed reports whether anything was done or failed.
@@ -117,17 +132,7 @@ func (c *syncLocalCommand) Run(ctx context.Context, out *output) error {
 	if err := checkLocalDirectory(c.LocalDirectory); err != nil {
 		return err
 	}
-	o, err := c.syncFlags.options()
-	if err != nil {
-		return err
-	}
-	client, err := c.dial(ctx, out)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-
-	return c.run(ctx, out, client.SynchronizeUpload, client.FollowUpload, c.LocalDirectory, c.RemoteDirectory, o)
+	return c.run(ctx, out, &c.connection, upwards, c.LocalDirectory, c.RemoteDirectory)
 }
 
 func (c *syncRemoteCommand) Run(ctx context.Context, out *output) error {
@@ -138,15 +143,5 @@ func (c *syncRemoteCommand) Run(ctx context.Context, out *output) error {
 	if err := checkRemote(from); err != nil {
 		return err
 	}
-	o, err := c.syncFlags.options()
-	if err != nil {
-		return err
-	}
-	client, err := c.dial(ctx, out)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-
-	return c.run(ctx, out, client.SynchronizeDownload, client.FollowDownload, from, to, o)
+	return c.run(ctx, out, &c.connection, downwards, from, to)
 }
