@@ -13,7 +13,7 @@
 // that the open has found, and opens that, so that a name which others replace all the time can be opened (but
 // with O_TRUNC). So an open after another client's close reads that client's data.
 //
-// Writes are sent as they come and not waited for; flush (each close of a descriptor) and
+// Writes are sent as they come (a few bytes within 2 ms) and not waited for; flush (each close of a descriptor) and
 // fsync wait. The first error stays with the handle, and comes out of its next write, flush
 // or fsync. Whatever else is asked of the file waits for the writes under way before.
 // A write at the end (O_APPEND) goes to the end that the file has on the server then.

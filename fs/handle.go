@@ -115,7 +115,7 @@ func (h *handle) close() error {
 	n.tree.mu.Unlock()
 	h.ahead.end()
 	f := h.file()
-	err := f.Close()
+	err := f.Release(func(err error) { n.tree.unsaved("release", f.Name(), err) })
 	if f.Lost() {
 		return f.Failed() // there is nothing to be closed
 	}

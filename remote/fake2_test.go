@@ -302,6 +302,9 @@ func (f *fake2) execute(s *fakeSession, n int, r *remofile2.Request, payload []b
 		s.handles[r.Handle] = &fakeFile{path: r.Path, content: []byte(content), staged: r.Operation == remofile2.OpStage}
 		a.Attr.Size = int64(len(content))
 	case remofile2.OpClose:
+		if file == nil {
+			a.Code = remofile2.CodeBadHandle
+		}
 		delete(s.handles, r.Handle)
 	case remofile2.OpRead, remofile2.OpWrite, remofile2.OpCommit:
 		if file == nil {

@@ -16,8 +16,8 @@ import (
 // File is an open file of the jail. It is used as an os.File is, by several goroutines if
 // need be; what takes no context waits for the server as long as that gives signs of life.
 //
-// Writes are sent as soon as the link has room for them, and not waited for: Flush, Sync and
-// Close wait. The first that fails makes all later ones fail with its error, and Flush, Sync and Close, too.
+// Writes are sent as soon as the link has room for them, small ones a moment (2 ms) later if nothing else is asked
+// meanwhile, and not waited for: Flush, Sync and Close wait. The first that fails makes all later ones fail with its error, and Flush, Sync and Close, too.
 // Whatever is asked of a File sees what was written through it before.
 //
 // Read asks ahead: what it returns may be as old as the Read before, or OpenFile. ReadAt
@@ -155,7 +155,7 @@ func (f *File) open(ctx context.Context, r remofile2.Request) error {
 	if err != nil {
 		f.forget()
 		if ctx.Err() != nil {
-			f.sendClose() // it may be open
+			f.enqueueClose(nil) // it may be open
 		}
 		return err
 	}
@@ -180,23 +180,49 @@ func (f *File) Name() string { return f.path }
 // Close closes the file. An error is that of a write, if one failed: what was written is not
 // all on the server. A staged file that was not committed is gone.
 func (f *File) Close() error {
-	if err := f.shut(); err != nil {
+	closing, err := f.sendClose(nil)
+	if err != nil || !f.changes {
 		return f.failure("close", err)
-	}
-	f.turn <- struct{}{} // who has it waits for the server at most
-	f.forget()
-	<-f.turn
-	closing := f.sendClose()
-	if !f.changes {
-		return nil
 	}
 	ctx := context.Background()
 	failed := f.awaitWrites(ctx)
-	_, err := f.session.wait(ctx, closing)
+	_, err = f.session.wait(ctx, closing)
 	if failed != nil {
 		return failed
 	}
 	return f.failure("close", err)
+}
+
+// Release is Close that does not wait where all that was written has been acknowledged: the server closes the file
+// a moment later. failed is called if it tells that something went wrong then; it must not wait.
+func (f *File) Release(failed func(error)) error {
+	if f.Unflushed() > 0 {
+		return f.Close()
+	}
+	_, err := f.sendClose(func(err error) { failed(f.failure("close", err)) })
+	if err != nil {
+		return f.failure("close", err)
+	}
+	return f.Failed()
+}
+
+// sendClose closes the file for all that begins later, and lets the server know. failed, nil for nobody, gets
+// the server's error.
+func (f *File) sendClose(failed func(error)) (*call, error) {
+	if err := f.shut(); err != nil {
+		return nil, err
+	}
+	f.turn <- struct{}{} // who has it waits for the server at most
+	f.forget()
+	<-f.turn
+	return f.enqueueClose(failed), nil
+}
+
+func (f *File) enqueueClose(failed func(error)) *call {
+	c := newCall(&remofile2.Request{Operation: remofile2.OpClose, Handle: f.handle}, nil)
+	c.failed = failed
+	f.session.enqueueCall(c)
+	return c
 }
 
 // shut makes all that begins later fail.
@@ -214,14 +240,6 @@ func (f *File) isClosed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.closed
-}
-
-func (f *File) sendClose() *call {
-	c := newCall(&remofile2.Request{Operation: remofile2.OpClose, Handle: f.handle}, nil)
-	c.attended = true
-	f.session.enqueueCall(c)
-	f.session.push()
-	return c
 }
 
 // begin is session2.prepare for a request about the file.

@@ -19,6 +19,7 @@ type link2 struct {
 	delay   time.Duration      // in which ATTACH was answered
 	wake    chan struct{}      // tells the writer that there is something to send
 	codec   *compression.Codec // nil: the server takes no compressed payloads
+	linger  *time.Timer        // tells the writer when a request has waited for company
 
 	// Guarded by session.mu.
 	sent    uint64 // the id that was sent last
@@ -26,11 +27,16 @@ type link2 struct {
 	watched bool   // the server owes an answer
 	asked   bool   // it has carried a request
 	useful  bool   // it has carried an answer
+	// lingering: linger is running.
+	lingering bool
 }
 
 func newLink2(s *session2, conn *zmtp.Conn, delay time.Duration) *link2 {
 	conn.SetReadTimeout(idleSilence)
-	return &link2{session: s, conn: conn, since: time.Now(), delay: delay, wake: make(chan struct{}, 1)}
+	l := &link2{session: s, conn: conn, since: time.Now(), delay: delay, wake: make(chan struct{}, 1)}
+	l.linger = time.AfterFunc(time.Hour, l.lingered)
+	l.linger.Stop()
+	return l
 }
 
 // silence is how long a link may be silent before it is replaced: the rest of the timeout
@@ -56,6 +62,7 @@ func (l *link2) silence() time.Duration {
 // serve carries requests and answers until the connection ends, and returns why it did.
 func (l *link2) serve() error {
 	defer context.AfterFunc(l.session.life, func() { l.conn.Close() })()
+	defer l.linger.Stop()
 	ended := make(chan struct{})
 	var others sync.WaitGroup
 	others.Go(func() { l.write(ended) })
@@ -109,6 +116,9 @@ func (l *link2) receive(frames [][]byte) error {
 		}
 	}
 	l.session.answer(c, a, p)
+	if c.failed != nil && a.Code != remofile2.CodeDone {
+		c.failed(codeError(&a))
+	}
 	return nil
 }
 
@@ -177,6 +187,28 @@ func (l *link2) send(c *call) error {
 		return l.conn.BufferMessage(header)
 	}
 	return l.sendPayload(header, c)
+}
+
+// lingerTime is for how long a small request that nobody waits for stays here, so as to leave together with the
+// next one.
+const lingerTime = 2 * time.Millisecond
+
+// company sends a request together with the next one, or when lingerTime is over; session.mu is held.
+func (l *link2) company() {
+	if !l.lingering {
+		l.lingering = true
+		l.linger.Reset(lingerTime)
+	}
+}
+
+func (l *link2) lingered() {
+	s := l.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.lingering = false
+	if s.nextOn(l) != nil {
+		l.rouse()
+	}
 }
 
 func (l *link2) rouse() {

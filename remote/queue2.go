@@ -83,6 +83,12 @@ func (c *call) bulk() bool {
 	return c.Operation.RequestPayload() || c.Operation.AnswerPayload() && c.Operation != remofile2.OpChunks
 }
 
+// lingers reports whether a request may leave with the next one: a file is closed, or a little written, and as a
+// rule something is asked next whose answer somebody waits for.
+func (c *call) lingers() bool {
+	return !c.attended && (c.Operation == remofile2.OpClose || c.Operation.RequestPayload() && c.weight <= lightBytes)
+}
+
 // delivered returns how many bytes of content an answer says have come to the other side, or
 // brings.
 func (c *call) delivered(code remofile2.Code, p *answerPayload) int64 {
@@ -170,12 +176,15 @@ func (s *session2) admit(c *call) {
 	}
 	c.trials = s.handles[c.Handle]
 	close(c.admitted)
-	if s.link != nil {
-		if !c.attended {
-			s.link.rouse()
-		}
-		s.link.watch(s.queue.requests > 0)
+	if s.link == nil {
+		return
 	}
+	if c.lingers() && s.queue.light() {
+		s.link.company()
+	} else if !c.attended {
+		s.link.rouse()
+	}
+	s.link.watch(s.queue.requests > 0)
 }
 
 // abandon gives up a request whose answer nobody wants any longer: if the server may have it

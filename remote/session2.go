@@ -50,6 +50,7 @@ type call struct {
 	bytes    int64         // as remofile2.Request.Cost counts them
 	weight   int64         // bytes that are sent, roughly
 	attended bool          // who has begun it is about to wait for it, or to push it
+	failed   func(error)   // called, without a lock, with an answer that is no success; nil for nothing
 	admitted chan struct{} // closed when it is under way, or err is set
 	answered chan struct{} // closed when answer and payload are set, or err
 	answer   remofile2.Answer
