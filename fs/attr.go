@@ -61,7 +61,7 @@ func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
 			h.ahead.void()
 		}
 	}
-	n.last, n.known, n.told = keep(attr), true, time.Time{}
+	n.last, n.known, n.unshown, n.told = keep(attr), true, false, time.Time{}
 }
 
 // wasTold reports whether attr is what the kernel was told last, and nothing was changed since; n.mu is held.
@@ -73,9 +73,7 @@ func (n *node) wasTold(attr *remote.Attr) bool {
 func (n *node) fillEntry(out *fuse.EntryOut, attr *remote.Attr, told time.Time) {
 	n.fill(&out.Attr, attr)
 	left := max(0, n.tree.cacheTime-time.Since(told))
-	now := time.Now()
-	n.shown.Store(now.UnixNano())
-	n.kept.Store(now.Add(left).UnixNano())
+	n.kept.Store(time.Now().Add(left).UnixNano())
 	out.SetEntryTimeout(left)
 	out.SetAttrTimeout(left)
 }
@@ -154,13 +152,13 @@ func (n *node) anyHandle() *handle {
 
 // Getattr answers stat and fstat. The root has attributes even where the server can't be reached.
 func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	if a, known := n.recallOwn(); known {
 		n.fill(&out.Attr, &a)
 		out.SetTimeout(n.tree.cacheTime / 2)
-		return n.tree.done("getattr", n.label(), nil)
+		return n.tree.did("getattr", n, "")
 	}
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	changes, now := n.mark()
 	a, told, recent := n.recent()
 	var err error

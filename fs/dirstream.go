@@ -10,7 +10,7 @@ import (
 
 // dirStream hands a listing to the kernel, an entry at a time. Offsets count the entries.
 type dirStream struct {
-	listing *listing
+	listing *listing        // nil of a directory that was removed: nothing is in it
 	staged  []fuse.DirEntry // beside it
 	next    int
 }
@@ -23,7 +23,12 @@ var (
 // dots are the entries that each directory begins with.
 const dots = 2
 
-func (s *dirStream) count() int { return dots + len(s.listing.held) + len(s.staged) }
+func (s *dirStream) count() int {
+	if s.listing == nil {
+		return 0
+	}
+	return dots + len(s.listing.held) + len(s.staged)
+}
 
 // HasNext reports whether there is one more entry.
 func (s *dirStream) HasNext() bool { return s.next < s.count() }
@@ -34,6 +39,14 @@ func (s *dirStream) Next() (fuse.DirEntry, syscall.Errno) {
 	s.next++
 	e.Off = uint64(s.next)
 	return e, 0
+}
+
+// last returns the entry of the listing that was read last, or nil.
+func (s *dirStream) last() *listedEntry {
+	if i := s.next - 1 - dots; s.listing != nil && i >= 0 && i < len(s.listing.held) {
+		return &s.listing.held[i]
+	}
+	return nil
 }
 
 func (s *dirStream) entry(i int) fuse.DirEntry {

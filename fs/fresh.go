@@ -36,6 +36,7 @@ func (n *node) learn(a *remote.Attr, changes uint32, told time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.changes == changes && n.id == identityOf(a) {
+		n.unshown = n.unshown || n.last != keep(a)
 		n.last, n.known, n.told = keep(a), true, told
 	}
 }

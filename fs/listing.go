@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/remofile/remofile/remote"
@@ -113,7 +112,7 @@ func (t *tree) keepListing(l *listing) {
 func (n *node) setListing(l *listing) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.listing = l
+	n.listing, n.names.listing = l, nil
 }
 
 // dropListing drops the listing that was told then.
@@ -121,7 +120,7 @@ func (n *node) dropListing(told time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.listing != nil && n.listing.told.Equal(told) {
-		n.listing = nil
+		n.listing, n.names.listing = nil, nil
 	}
 }
 
@@ -146,14 +145,14 @@ func (n *node) entriesChange(name string) {
 	n.void()
 }
 
-// Readdir lists what the server has, or had where it can't be reached, and what it will have once it is
+// readNames lists what the server has, or had where it can't be reached, and what it will have once it is
 // published.
-func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
+func (n *node) readNames(ctx context.Context) (*dirStream, syscall.Errno) {
 	ctx, cancel := patient(ctx)
 	defer cancel()
 	const op = "readdir"
 	if n.isRemoved() {
-		return gofs.NewListDirStream(nil), 0
+		return &dirStream{}, 0
 	}
 	n.look()
 	var err error
@@ -165,7 +164,7 @@ func (n *node) Readdir(ctx context.Context) (gofs.DirStream, syscall.Errno) {
 		return nil, n.tree.done(op, n.label(), err)
 	}
 	l.show()
-	return &dirStream{listing: l, staged: n.stagedEntries(l)}, n.tree.done(op, n.label(), nil)
+	return &dirStream{listing: l, staged: n.stagedEntries(l)}, n.tree.did(op, n, "")
 }
 
 // listNow returns what the directory holds, or held when the server was asked last where that can't be

@@ -223,7 +223,7 @@ func serve(r root, mountpoint string, o *gofs.Options, watch *exec.Cmd, log *slo
 		w.end()
 		r.end()
 	}
-	raw := guarded{appendAtEnd{gofs.NewNodeFS(r, o)}, log}
+	raw := guarded{forgetNames{appendAtEnd{gofs.NewNodeFS(r, o)}}, log}
 	server, err := fuse.NewServer(raw, mountpoint, &o.MountOptions)
 	if err != nil {
 		end()

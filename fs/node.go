@@ -1,10 +1,13 @@
 package fs
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"path"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -39,6 +42,8 @@ type node struct {
 	// reached. Guarded by mu.
 	last  keptAttr
 	known bool
+	// unshown: the kernel was told others than last. Guarded by mu.
+	unshown bool
 	// removed: it is a directory that was removed through this mount. Guarded by mu.
 	removed bool
 	// changes counts what told depends on. Guarded by mu.
@@ -49,9 +54,8 @@ type node struct {
 	// Guarded by mu.
 	target *string
 
-	// shown is when the kernel was told of the node by a name, kept until when it keeps that; nanoseconds
-	// since 1970.
-	shown, kept atomic.Int64
+	// kept is until when the kernel keeps what it was told of the node by a name; nanoseconds since 1970.
+	kept atomic.Int64
 }
 
 // directory is what only the node of a directory has.
@@ -60,6 +64,8 @@ type directory struct {
 	created map[string]*node
 	// listing is what the directory held when it was read last, or nil. Guarded by node.mu.
 	listing *listing
+	// names is what the kernel keeps of them. Guarded by node.mu.
+	names keptNames
 	// entries counts the changes of the entries through this mount.
 	entries atomic.Int64
 	// watch is that of a directory that was looked into, or nil.
@@ -76,7 +82,7 @@ func newNode(t *tree, id identity) *node {
 
 var (
 	_ gofs.NodeLookuper       = (*node)(nil)
-	_ gofs.NodeReaddirer      = (*node)(nil)
+	_ gofs.NodeOpendirHandler = (*node)(nil)
 	_ gofs.NodeMkdirer        = (*node)(nil)
 	_ gofs.NodeUnlinker       = (*node)(nil)
 	_ gofs.NodeRmdirer        = (*node)(nil)
@@ -159,6 +165,15 @@ func (n *node) nameOf(name string) string {
 		return name
 	}
 	return path.Join(p, name)
+}
+
+// did ends an operation that has succeeded, on a name in a directory, or on a node where that is "". Most logs don't
+// want to know of it: the path is made for those that do.
+func (t *tree) did(op string, n *node, name string) syscall.Errno {
+	if !t.log.Enabled(context.Background(), slog.LevelDebug) {
+		return 0
+	}
+	return t.done(op, n.nameOf(name), nil)
 }
 
 // label returns the path of the node, for the log.

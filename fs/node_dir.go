@@ -17,12 +17,19 @@ import (
 // Lookup finds a name. The attributes of a listing will do as long as they are as good as those
 // that the kernel keeps.
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	const op = "lookup"
 	if len(name) > unix.NAME_MAX {
 		return nil, syscall.ENAMETOOLONG
 	}
+	n.look()
+	if !n.mustAsk(name) {
+		if child, a, told, known := n.knownChild(ctx, name); known {
+			child.fillEntry(out, &a, told)
+			return child.EmbeddedInode(), n.tree.did(op, n, name)
+		}
+	}
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	child, a, told, err := n.lookUp(ctx, name)
 	if errnoOf(err) == syscall.EHOSTDOWN {
 		child, a, err = n.lastEntry(ctx, name, err)
@@ -31,11 +38,26 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 		return nil, n.tree.done(op, n.nameOf(name), err)
 	}
 	child.fillEntry(out, &a, told)
-	return child.EmbeddedInode(), n.tree.done(op, n.nameOf(name), nil)
+	return child.EmbeddedInode(), n.tree.did(op, n, name)
+}
+
+// knownChild returns what a name is where the server need not be asked for it, nor anything be waited for.
+func (n *node) knownChild(ctx context.Context, name string) (child *node, a remote.Attr, told time.Time, known bool) {
+	if a, told, known = n.tree.offers.find(ctx, n, name); !known {
+		a, told, known = n.listed(name)
+	}
+	if !known {
+		a, told, known = n.recallSettled(name)
+	}
+	c := n.child(name)
+	if !known || c != nil && !c.is(&a) || n.createdChild(name) != nil {
+		return nil, a, told, false
+	}
+	child = n.tree.node(ctx, n, &a)
+	return child, a, told, child.anyHandle() == nil
 }
 
 func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.Attr, told time.Time, err error) {
-	n.look()
 	if child = n.createdChild(name); child == nil {
 		if a, told, err = n.entry(ctx, name); err != nil {
 			return nil, a, told, err
@@ -78,15 +100,11 @@ func (n *node) entry(ctx context.Context, name string) (a remote.Attr, told time
 	return a, told, err
 }
 
-// mustAsk reports whether a name is looked up although the kernel keeps it, and not because a program has read the
-// directory: it must not be out of date then, as for O_EXCL.
+// mustAsk reports whether a name is looked up although the kernel keeps it: it must not be out of date then, as for
+// O_EXCL.
 func (n *node) mustAsk(name string) bool {
 	c := n.child(name)
-	if c == nil || time.Now().UnixNano() >= c.kept.Load() {
-		return false
-	}
-	l := n.keptListing()
-	return l == nil || l.read().UnixNano() < c.shown.Load()
+	return c != nil && time.Now().UnixNano() < c.kept.Load()
 }
 
 // awaitSwap waits, where a name has come to be another file's than its node stands for, until what is being
