@@ -2,6 +2,7 @@ package fs_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -79,8 +80,16 @@ func TestNamesOfOneFileAreOpenedEach(t *testing.T) {
 
 // TestNamesThatAreReplacedAllTheTime can be opened, and have what they had after the open began, or newer.
 func TestNamesThatAreReplacedAllTheTime(t *testing.T) {
-	const openers, opens = 3, 150
 	m := newMount(t, mountRole{})
+	for _, flags := range [][]int{{os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREATE}, {os.O_WRONLY | os.O_TRUNC}} {
+		m.openReplaced(flags)
+	}
+	c := m.client()
+	eventually(t, "no file is open", func() bool { return openHandles(t, c) == 0 })
+}
+
+// openReplaced has a name opened with these flags, each by an opener of its own, while it is replaced all the time.
+func (m *mounted) openReplaced(flags []int) {
 	m.put("f", "0")
 	var newest atomic.Int64
 	var opening, replacing sync.WaitGroup
@@ -96,29 +105,30 @@ func TestNamesThatAreReplacedAllTheTime(t *testing.T) {
 			}
 		}
 	})
-	for opener := range openers {
-		flags := []int{os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREATE}[opener%3]
+	for _, flags := range flags {
 		opening.Go(func() {
-			for range opens {
+			for range 150 {
 				least := newest.Load()
 				f, err := os.OpenFile(m.in("f"), flags, 0o666)
 				if err != nil {
-					t.Error(err)
+					m.t.Error(err)
 					continue
 				}
 				var got int64
-				if _, err := fmt.Fscan(f, &got); err != nil || got < least {
-					t.Errorf("it has %d, error %v, want %d at least", got, err, least)
+				if flags&os.O_TRUNC != 0 {
+					_, err = f.WriteString("0")
+				} else if _, err = fmt.Fscan(f, &got); err == nil && got < least {
+					m.t.Errorf("it has %d, want %d at least", got, least)
 				}
-				f.Close()
+				if err = errors.Join(err, f.Close()); err != nil {
+					m.t.Error(err)
+				}
 			}
 		})
 	}
 	opening.Wait()
 	close(end)
 	replacing.Wait()
-	c := m.client()
-	eventually(t, "no file is open", func() bool { return openHandles(t, c) == 0 })
 }
 
 // openHandles returns how many files the mounts have open on the server.

@@ -141,17 +141,22 @@ func (n *node) countOpening(more int) {
 }
 
 // openWith opens the file by its name.
-func (n *node) openWith(ctx context.Context, flags uint32) (*handle, error) {
+func (n *node) openWith(ctx context.Context, flags uint32) (h *handle, err error) {
 	f := n.tree.offers.take(ctx, n, flags)
 	if f == nil {
-		var err error
-		if f, err = n.openNow(ctx, flags); err != nil {
-			return nil, err
-		}
+		f, err = n.openNow(ctx, flags)
 	}
+	if err != nil {
+		return nil, err
+	}
+	return n.enter(f, flags), nil
+}
+
+// enter returns the handle for a file that the server has open.
+func (n *node) enter(f *remote.File, flags uint32) *handle {
 	h := newHandle(f, flags, noStage)
 	h.open(n, false)
-	return h, nil
+	return h
 }
 
 // openNow makes the server open the file.
@@ -179,25 +184,35 @@ func (n *node) openEmpty(ctx context.Context, flags uint32) (*handle, error) {
 	if flags&syscall.O_ACCMODE == syscall.O_RDONLY { // O_TRUNC needs more
 		flags |= syscall.O_RDWR
 	}
-	a, alone, err := n.alone(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if alone && flags&syscall.O_APPEND == 0 {
-		h, err := n.stageEmpty(ctx, flags, a.Mode.Perm())
+	f := n.tree.offers.take(ctx, n, flags)
+	if f == nil {
+		h, err := n.stageAlone(ctx, flags)
 		if h != nil || err != nil {
 			return h, err
 		}
+		if f, err = n.openNow(ctx, flags); err != nil {
+			return nil, err
+		}
 	}
-	h, err := n.openWith(ctx, flags)
-	if err != nil {
-		return nil, err
-	}
+	h := n.enter(f, flags)
 	if err := h.file().Truncate(0); err != nil {
 		h.close()
 		return nil, err
 	}
 	return h, nil
+}
+
+// stageAlone opens a new content for the file where that is possible: else there is no handle. It is not where
+// the name is another file's now.
+func (n *node) stageAlone(ctx context.Context, flags uint32) (*handle, error) {
+	a, alone, err := n.alone(ctx)
+	if err != nil && !errors.Is(err, remote.Stale) {
+		return nil, err
+	}
+	if err != nil || !alone || flags&syscall.O_APPEND != 0 {
+		return nil, nil
+	}
+	return n.stageEmpty(ctx, flags, a.Mode.Perm())
 }
 
 // stageEmpty opens a new content for the file. Where another open has begun meanwhile, of the old content,
