@@ -205,23 +205,41 @@ func (n *node) isWritten() bool {
 // Setattr changes size, permission bits and times. The owner can only become what it is shown to be.
 func (n *node) Setattr(ctx context.Context, f gofs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	h, _ := f.(*handle)
-	a, err := n.setattr(ctx, h, in)
+	a, told, err := n.setattr(ctx, h, in)
 	if err == nil {
 		out.Ino = n.StableAttr().Ino // go-fuse fills it in everywhere but here
 		n.fill(&out.Attr, &a)
+	}
+	if told {
 		out.SetTimeout(n.tree.cacheTime)
 	}
 	return n.tree.done("setattr", n.label(), err)
 }
 
-func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) (remote.Attr, error) {
+// setattr returns the attributes, and whether the server has told them.
+func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) (a remote.Attr, told bool, err error) {
+	c, err := n.changesOf(in)
+	if err != nil {
+		return a, false, err
+	}
+	if c == (remote.Changes{}) {
+		a, err = n.attr(ctx, h)
+		return a, err == nil, err
+	}
+	if a, removed := n.changeRemoved(c); removed {
+		return a, false, nil
+	}
+	return n.change(context.WithoutCancel(ctx), h, c)
+}
+
+// changesOf returns what a SETATTR changes. The owner it can't.
+func (n *node) changesOf(in *fuse.SetAttrIn) (c remote.Changes, err error) {
 	if uid, ok := in.GetUID(); ok && uid != n.tree.uid {
-		return remote.Attr{}, syscall.EPERM
+		return c, syscall.EPERM
 	}
 	if gid, ok := in.GetGID(); ok && gid != n.tree.gid {
-		return remote.Attr{}, syscall.EPERM
+		return c, syscall.EPERM
 	}
-	var c remote.Changes
 	if size, ok := in.GetSize(); ok {
 		s := int64(size)
 		c.Size = &s
@@ -229,7 +247,7 @@ func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) (remo
 	if mode, ok := in.GetMode(); ok {
 		m := iofs.FileMode(mode).Perm()
 		if mode&(syscall.S_ISUID|syscall.S_ISGID) != 0 {
-			return remote.Attr{}, syscall.EPERM
+			return c, syscall.EPERM
 		}
 		c.Mode = &m
 	}
@@ -239,40 +257,25 @@ func (n *node) setattr(ctx context.Context, h *handle, in *fuse.SetAttrIn) (remo
 	if t, ok := in.GetMTime(); ok {
 		c.Modified = &t
 	}
-	if c == (remote.Changes{}) {
-		return n.attr(ctx, h)
-	}
-	if a, removed := n.changeRemoved(c); removed {
-		return a, nil
-	}
-	return n.change(context.WithoutCancel(ctx), h, c)
+	return c, nil
 }
 
-// change changes attributes, through a handle where there is one that can.
-func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.Attr, error) {
+// change changes attributes, through a handle where there is one that can. It returns them, and whether the server has
+// told them.
+func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (a remote.Attr, told bool, err error) {
 	if err := n.settle(ctx, nil); err != nil {
-		return remote.Attr{}, err
+		return a, false, err
 	}
 	give, err := n.take(ctx)
 	if err != nil { // what is staged stays so, or is published
-		return remote.Attr{}, err
+		return a, false, err
 	}
 	defer give()
 	n.changing()
 	defer n.changing()
 	if h := n.changer(h, c.Size != nil); h != nil {
-		h.touch()
-		if c.Mode != nil {
-			h.setPerm(*c.Mode)
-		}
-		var a remote.Attr
-		err = h.withFile(ctx, func(f *remote.File) (err error) {
-			a, err = f.Set(ctx, c)
-			return err
-		})
-		return h.shows(a), err
+		return h.change(ctx, c)
 	}
-	var a remote.Attr
 	err = n.at(func(p string) (err error) {
 		a, err = n.tree.jail.Set(ctx, p, c)
 		return err
@@ -280,7 +283,38 @@ func (n *node) change(ctx context.Context, h *handle, c remote.Changes) (remote.
 	if errors.Is(err, remote.NotFound) {
 		err = n.lostName()
 	}
-	return a, err
+	return a, err == nil, err
+}
+
+// change changes attributes of the file. The times of what is staged are sent as a write is: what they become is known
+// without the server, but for the time of the change.
+func (h *handle) change(ctx context.Context, c remote.Changes) (a remote.Attr, told bool, err error) {
+	if a, known := h.retimed(c); known {
+		h.touch(0)
+		return h.shows(a), false, h.withFile(ctx, func(f *remote.File) error { return f.SetLater(ctx, c) })
+	}
+	h.touch(unknownSize)
+	if c.Mode != nil {
+		h.setPerm(*c.Mode)
+	}
+	err = h.withFile(ctx, func(f *remote.File) (err error) {
+		a, err = f.Set(ctx, c)
+		return err
+	})
+	return h.shows(a), err == nil, err
+}
+
+// retimed returns the attributes of what is staged with other times, if nothing else is to be changed and all of
+// them are known.
+func (h *handle) retimed(c remote.Changes) (a remote.Attr, known bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stage == noStage || h.size == unknownSize || c.Modified == nil || c.Mode != nil || c.Size != nil {
+		return a, false
+	}
+	a = h.current.Opened()
+	a.Size, a.Modified, a.Changed = h.size, *c.Modified, time.Now()
+	return a, true
 }
 
 // changer returns a handle that can change attributes, h if it can, or nil. What is staged only its own

@@ -19,7 +19,8 @@
 //
 // A new file is staged: its name is reserved, but nobody else sees it before it is published,
 // complete so far, by the first of: a flush, fsync, rename, link, another open. Later writes
-// are visible as they come. A file that is created to be appended to is there at once.
+// are visible as they come. A file that is created to be appended to is there at once. Times that are set of what is
+// staged are sent as a write is: it is flush that tells if they could not be.
 //
 // An open with O_TRUNC of a file with one name and no open handle leaves the old content on
 // the server until the first flush after a write, or fsync, which put the new content in its

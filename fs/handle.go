@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"math"
 	"sync"
 	"syscall"
 
@@ -42,6 +43,8 @@ type handle struct {
 	stage stage
 	// perm are the permission bits that what an open has emptied will have. Guarded by mu.
 	perm iofs.FileMode
+	// size is that of what is staged, in bytes; unknownSize where only the server knows. Guarded by mu.
+	size int64
 	// written: something was, or the size changed. Guarded by mu.
 	written bool
 	// changes counts these; synced is what it was at the last fsync. Guarded by mu.
@@ -123,12 +126,15 @@ func (h *handle) close() error {
 }
 
 // openFlags tells the kernel how to use the handle. Where the server decides what an offset is, no
-// pages are kept.
-func (h *handle) openFlags() uint32 {
+// pages are kept. What can't write has nothing to be flushed.
+func (h *handle) openFlags() (flags uint32) {
 	if h.appends {
-		return fuse.FOPEN_DIRECT_IO
+		flags |= fuse.FOPEN_DIRECT_IO
 	}
-	return 0
+	if !h.writable {
+		flags |= fuse.FOPEN_NOFLUSH
+	}
+	return flags
 }
 
 func (h *handle) isStaged() bool {
@@ -180,12 +186,16 @@ func (h *handle) isUnwritten() bool {
 	return h.stage == emptiedStage && !h.written
 }
 
-// touch takes note that something is written.
-func (h *handle) touch() {
+// unknownSize is that of a staged file of which only the server knows it.
+const unknownSize = math.MaxInt64
+
+// touch takes note that something is written, up to the offset end, or unknownSize.
+func (h *handle) touch(end int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.written = true
 	h.changes++
+	h.size = max(h.size, end)
 }
 
 // dirty reports whether the server may lack something that was written.
@@ -241,7 +251,11 @@ func (h *handle) write(ctx context.Context, data []byte, off int64) (int, error)
 	if err := h.node.settle(ctx, h); err != nil {
 		return 0, err
 	}
-	h.touch()
+	end := off + int64(len(data))
+	if off == atEnd {
+		end = unknownSize
+	}
+	h.touch(end)
 	h.node.changing()
 	defer h.node.changing()
 	n := 0

@@ -51,7 +51,7 @@ func (h *handle) Allocate(ctx context.Context, off, size uint64, mode uint32) sy
 	ctx = context.WithoutCancel(ctx)
 	err := h.node.settle(ctx, h)
 	if err == nil {
-		h.touch()
+		h.touch(unknownSize)
 		h.node.changing()
 		defer h.node.changing()
 		err = h.withFile(ctx, func(f *remote.File) error { return f.Allocate(ctx, int64(off), int64(size), m) })
@@ -67,7 +67,7 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, off, toOff, length 
 			return 0, err
 		}
 	}
-	h.touch()
+	h.touch(unknownSize)
 	h.node.changing()
 	defer h.node.changing()
 	var copied int64

@@ -75,6 +75,40 @@ func TestCopyAppearsInOnePiece(t *testing.T) {
 	want(t, there, strings.Repeat("x", 2_000_000))
 }
 
+// Programs that unpack set the times before they close a file.
+func TestTimesOfAFileThatIsNotThereYet(t *testing.T) {
+	m := newMount(t, mountRole{})
+	when := time.Unix(1_000_000_000, 5)
+	times := []unix.Timespec{unix.NsecToTimespec(when.UnixNano()), unix.NsecToTimespec(when.UnixNano())}
+	f := open(t, m.in("f"), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	f.write("text")
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprint("/proc/self/fd/", f.Fd()), times, 0); err != nil {
+		t.Fatal(err)
+	}
+	is := func(what string, info os.FileInfo, err error, size int64) {
+		t.Helper()
+		if err != nil || info.Size() != size || !info.ModTime().Equal(when) {
+			t.Errorf("%s: %v, error %v, want %d bytes of %v", what, info, err, size, when)
+		}
+	}
+	info, err := f.Stat()
+	is("the open file", info, err, 4)
+	if err := f.Chmod(0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprint("/proc/self/fd/", f.Fd()), times, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.close()
+	info, err = os.Stat(m.in("f"))
+	is("in the mount", info, err, 4)
+	info, err = os.Stat(m.at("f"))
+	is("on the server", info, err, 4)
+	if info.Mode().Perm() != 0o640 {
+		t.Errorf("permission bits %o, want 640", info.Mode().Perm())
+	}
+}
+
 // The kernel sends a flush for each descriptor of a file that is closed, those of the children too.
 func TestRedirectionWithChildrenIsPublishedEarly(t *testing.T) {
 	m, other := twoMounts(t)

@@ -196,7 +196,7 @@ func (f *File) Close() error {
 // Release is Close that does not wait where all that was written has been acknowledged: the server closes the file
 // a moment later. failed is called if it tells that something went wrong then; it must not wait.
 func (f *File) Release(failed func(error)) error {
-	if f.Unflushed() > 0 {
+	if oldest, _ := f.collect(); oldest != nil {
 		return f.Close()
 	}
 	_, err := f.sendClose(func(err error) { failed(f.failure("close", err)) })

@@ -52,11 +52,16 @@ func (f *File) writeAt(ctx context.Context, p []byte, off int64) (n int, err err
 
 // write sends a piece as soon as the session has room for it, unless one has failed already.
 func (f *File) write(ctx context.Context, r *remofile2.Request, piece []byte) (*call, error) {
+	payload := f.session.buffer(int64(len(piece)))
+	copy(*payload, piece)
+	return f.send(ctx, r, payload)
+}
+
+// send sends a request whose failure is that of a write. The payload, nil for none, is one of the session's.
+func (f *File) send(ctx context.Context, r *remofile2.Request, payload *[]byte) (*call, error) {
 	if err := f.Failed(); err != nil {
 		return nil, err
 	}
-	payload := f.session.buffer(int64(len(piece)))
-	copy(*payload, piece)
 	if f.isClosed() {
 		return nil, fs.ErrClosed
 	}
@@ -69,7 +74,7 @@ func (f *File) write(ctx context.Context, r *remofile2.Request, piece []byte) (*
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writes = append(f.writes, c)
-	f.unheard += int64(len(piece))
+	f.unheard += c.bytes
 	return c, nil
 }
 
@@ -257,6 +262,16 @@ func (f *File) set(ctx context.Context, op string, c Changes) (Attr, error) {
 		return Attr{}, err
 	}
 	return attrOf(&a.Attr), nil
+}
+
+// SetLater changes attributes as a write changes the content: it does not wait for the server, and where it fails, so
+// does all that is written later, and Flush, Sync and Close. It ends with ctx.
+func (f *File) SetLater(ctx context.Context, c Changes) error {
+	changes, err := changesOf(&c)
+	if err == nil {
+		_, err = f.send(ctx, &remofile2.Request{Operation: remofile2.OpSet, Changes: changes}, nil)
+	}
+	return f.failure("set", err)
 }
 
 // Attr returns the attributes.

@@ -83,10 +83,18 @@ func (c *call) bulk() bool {
 	return c.Operation.RequestPayload() || c.Operation.AnswerPayload() && c.Operation != remofile2.OpChunks
 }
 
-// lingers reports whether a request may leave with the next one: a file is closed, or a little written, and as a
+// lingers reports whether a request may leave with the next one: a file is closed, or a little of it changed, and as a
 // rule something is asked next whose answer somebody waits for.
 func (c *call) lingers() bool {
-	return !c.attended && (c.Operation == remofile2.OpClose || c.Operation.RequestPayload() && c.weight <= lightBytes)
+	if c.attended {
+		return false
+	}
+	switch c.Operation {
+	case remofile2.OpClose, remofile2.OpSet:
+		return true
+	default:
+		return c.Operation.RequestPayload() && c.weight <= lightBytes
+	}
 }
 
 // delivered returns how many bytes of content an answer says have come to the other side, or
