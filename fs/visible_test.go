@@ -195,6 +195,9 @@ func TestOpenForWritingPublishesWhatAnotherClientCreates(t *testing.T) {
 	m, other := twoMounts(t)
 	f := open(t, m.in("f"), os.O_RDWR|os.O_CREATE)
 	f.write("half")
+	if _, err := f.Stat(); err != nil { // waits until the server has what was written
+		t.Fatal(err)
+	}
 	g := open(t, filepath.Join(other, "f"), os.O_RDWR|os.O_CREATE)
 	want(t, m.at("f"), "half")
 	if _, err := g.WriteAt([]byte("H"), 0); err != nil {
