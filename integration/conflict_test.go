@@ -90,6 +90,7 @@ func TestSourcesArriveRelativeToADirectory(t *testing.T) {
 	if _, err := c.UploadFiles(t.Context(), []string{"a/b/c", "a/b/other"}, "/", o); err != nil {
 		t.Fatal(err)
 	}
+	settle(t, jail)
 	run(t, "diff", "-r", local, jail)
 	o.Relative = "/a"
 	if _, err := c.DownloadFiles(t.Context(), []string{"b/c/file", "b/other"}, back, o); err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/remofile/remofile/remote"
 	"github.com/remofile/remofile/server"
@@ -70,9 +71,27 @@ func holds(t *testing.T, name, want string) {
 	}
 }
 
+// settle waits until a directory has no hidden one of the server: that stays for a moment after an upload.
+func settle(t *testing.T, dir string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		hidden, err := filepath.Glob(filepath.Join(dir, stagingPattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(hidden) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%q was left", hidden)
+		}
+	}
+}
+
 // hasOnly fails the test unless the directory has only the named files.
 func hasOnly(t *testing.T, dir string, names ...string) {
 	t.Helper()
+	settle(t, dir)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)

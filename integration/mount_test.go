@@ -121,6 +121,7 @@ func TestTreesSurviveTheMount(t *testing.T) {
 
 	run(t, "cp", "-r", source, filepath.Join(m.mountpoint, "tree"))
 	run(t, "diff", "-r", source, filepath.Join(m.jail, "tree"))
+	settle(t, m.jail)
 	run(t, "diff", "-r", m.jail, m.mountpoint)
 	run(t, "cp", "-r", filepath.Join(m.mountpoint, "tree"), back)
 	run(t, "diff", "-r", source, back)

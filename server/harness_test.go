@@ -28,7 +28,7 @@ type served struct {
 }
 
 // serve starts a server with the options o, for a jail of its own unless o has one.
-// At the end of the test it must have left nothing in it.
+// At the end of the test it must have left nothing in it. Its staging directories do not linger.
 func serve(t testing.TB, o Options) *served {
 	t.Helper()
 	if o.Jail == "" {
@@ -39,6 +39,7 @@ func serve(t testing.TB, o Options) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.jail.stagings.linger = 0
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

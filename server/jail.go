@@ -71,7 +71,7 @@ func openJail(name string, log *slog.Logger) (*jail, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &jail{root: root, log: log, stagings: newStagings()}
+	j := &jail{root: root, log: log, stagings: newStagings(log)}
 	if j.top, err = j.open("/"); err != nil {
 		root.Close()
 		return nil, err
@@ -87,13 +87,6 @@ func (j *jail) close() (err error) {
 		err = j.root.Close()
 	})
 	return err
-}
-
-// release gives a use of a staging directory back.
-func (j *jail) release(st *staging) {
-	if err := j.stagings.release(st); err != nil {
-		j.log.Warn("staging directory stays", "path", st.name, "err", err)
-	}
 }
 
 // stat fills in st for a name in d, links not followed. A staging directory does

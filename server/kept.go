@@ -122,7 +122,7 @@ func (t *uploads) remove(p *keptPart) {
 	if err := unlinkat(p.staging.fd(), p.name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
 		t.jail.log.Warn("part of an upload stays", "path", p.name, "err", err)
 	}
-	t.jail.release(p.staging)
+	t.jail.stagings.release(p.staging)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.staged -= p.size

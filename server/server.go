@@ -5,7 +5,7 @@
 // session, with at most one transfer; in Remofile 2 the session outlives its links, and
 // each of its requests has a goroutine of its own, which answers. An upload is written to
 // a hidden directory of the jail, which exists only as long as there are uploads or parts
-// to be resumed, and appears under its name in one rename when it is complete. Sessions
+// to be resumed, and a moment longer, and appears under its name in one rename when it is complete. Sessions
 // share nothing but those directories, the table of the uploads, the memory of payloads and the
 // watched directories.
 //

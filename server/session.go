@@ -273,6 +273,7 @@ func (s *session) free() {
 			s.log.Error("closing a file failed", "err", err)
 		}
 	}
+	s.server.jail.stagings.removeUnused()
 	s.server.forget(s)
 	s.log.Info("session freed", "dur", time.Since(s.since))
 }

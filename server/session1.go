@@ -25,6 +25,7 @@ type session1 struct {
 // serve answers one message after the other, beginning with frames, and frees in the
 // end what the session held.
 func (s *session1) serve(conn *zmtp.Conn, frames [][]byte) error {
+	defer s.server.jail.stagings.removeUnused()
 	defer s.freeListing()
 	defer s.toIdle()
 	for {

@@ -132,7 +132,7 @@ func (s *staged) resume(kept *keptPart) (err error) {
 	}
 	s.partName = kept.name
 	s.claim += kept.size
-	s.table.jail.release(s.staging)
+	s.table.jail.stagings.release(s.staging)
 	return nil
 }
 
@@ -316,7 +316,7 @@ func (s *staged) end(state stagedState, keep bool) {
 		}
 	}
 	if s.staging != nil {
-		s.table.jail.release(s.staging)
+		s.table.jail.stagings.release(s.staging)
 	}
 	s.table.free(s, s.claim)
 }

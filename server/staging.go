@@ -3,11 +3,13 @@ package server
 import (
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,15 +47,27 @@ type staging struct {
 	dir    *os.File
 	place  *stagingPlace // of its file system; nil until it is made
 	id     fileID        // zero until it is made; guarded by stagings.mu
-	uses   int           // how many uploads and kept parts there are; guarded by place
+
+	// lingers: it is removed some time after its last use, not with it.
+	lingers bool
+
+	// Guarded by place.
+	uses    int         // how many uploads and kept parts there are
+	unused  time.Time   // since when there are none
+	expiry  *time.Timer // nil before the first time that there were none
+	expires bool        // expiry will call expire
+	gone    bool        // it is closed
+
 	parts  atomic.Uint64 // the number of the last part
 	credit atomic.Int64  // bytes that can be written before room is asked again
 }
 
 // stagings are the staging directories of a server: one for each file system that
-// has uploads under way or parts to be resumed, so that the jail holds nothing of ours
-// at rest.
+// has uploads under way or parts to be resumed, or had some a moment ago, so that the jail
+// holds nothing of ours at rest.
 type stagings struct {
+	log    *slog.Logger
+	linger time.Duration          // lingerTime, but in tests; 0 is not at all
 	mu     sync.Mutex             // guards what follows, and staging.id
 	places map[fsID]*stagingPlace // of all file systems that ever had one
 	listed map[*staging]struct{}  // from before one is made until after it is removed
@@ -66,8 +80,8 @@ type stagingPlace struct {
 	staging *staging // nil where there is none; guarded by the lock
 }
 
-func newStagings() *stagings {
-	return &stagings{places: make(map[fsID]*stagingPlace), listed: make(map[*staging]struct{})}
+func newStagings(log *slog.Logger) *stagings {
+	return &stagings{log: log, linger: lingerTime, places: make(map[fsID]*stagingPlace), listed: make(map[*staging]struct{})}
 }
 
 func (s *stagings) place(fs fsID) *stagingPlace {
@@ -146,6 +160,7 @@ func (s *stagings) makeFor(d, top *directory) (*staging, error) {
 	parent := os.NewFile(uintptr(fd), ".")
 	st, err := s.make(parent)
 	if err == nil {
+		st.lingers = d.fs == top.fs
 		return st, nil
 	}
 	parent.Close()
@@ -159,43 +174,6 @@ func (s *stagings) makeFor(d, top *directory) (*staging, error) {
 		parent.Close()
 	}
 	return st, err
-}
-
-// release removes the directory with its last upload or kept part. One that somebody has
-// put files into stays, and is not ours any longer. One that can't be removed stays hidden,
-// for the next upload.
-func (s *stagings) release(st *staging) error {
-	st.place.Lock()
-	defer st.place.Unlock()
-	st.uses--
-	if st.uses > 0 {
-		return nil
-	}
-	err := unlinkat(int(st.parent.Fd()), st.name, unix.AT_REMOVEDIR)
-	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTEMPTY) {
-		s.abandon(st)
-	}
-	return err
-}
-
-// abandon forgets a directory that is no longer ours; the lock of its place is held.
-func (s *stagings) abandon(st *staging) {
-	if st.place.staging == st {
-		st.place.staging = nil
-	}
-	s.unlist(st)
-	st.close()
-}
-
-// close unlocks the directories that hold kept parts: the next server finds them. It may
-// be called more than once.
-func (s *stagings) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for st := range s.listed {
-		st.close()
-	}
-	clear(s.listed)
 }
 
 // adopt makes a locked directory, with the parts in it that can be resumed, one of ours:
@@ -295,7 +273,12 @@ func (s *stagings) create(st *staging) (err error) {
 
 func (st *staging) fd() int { return int(st.dir.Fd()) }
 
+// close gives the descriptors back; the lock of its place is held.
 func (st *staging) close() {
+	st.gone = true
+	if st.expiry != nil {
+		st.expiry.Stop()
+	}
 	st.dir.Close()
 	st.parent.Close()
 }

@@ -24,6 +24,7 @@ func newServer(t *testing.T, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.jail.stagings.linger = 0
 	t.Cleanup(func() { s.Close() })
 	return s
 }
