@@ -152,9 +152,9 @@ func (n *node) anyHandle() *handle {
 
 // Getattr answers stat and fstat. The root has attributes even where the server can't be reached.
 func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	if a, known := n.recallOwn(); known {
+	if a, told, known := n.recallOwn(); known {
 		n.fill(&out.Attr, &a)
-		out.SetTimeout(n.tree.cacheTime / 2)
+		out.SetTimeout(n.tree.cacheTime - time.Since(told))
 		return n.tree.did("getattr", n, "")
 	}
 	ctx, cancel := patient(ctx)

@@ -36,7 +36,11 @@
 // clients may go unseen, and pages until the time of modification changes. What is read in
 // sequence is read ahead. Names that do not exist are not kept.
 //
-// It keeps the names of a directory that was read, too, and answers the next read of it where the open finds that the
+// Where programs look up some names of a directory, one after the other, that is listed if it is short, and answers
+// the look-ups of the next second: of names whose time of change was ten seconds ago then, by the server's clock
+// as it was when the mount began.
+//
+// The kernel keeps the names of a directory that was read, too, and answers the next read of it where the open finds that the
 // mount would tell the same. Of the entries it is told the attributes with the names, but for those that it has.
 //
 // A directory that is looked into for longer than that is watched: the server tells what others change
@@ -49,7 +53,8 @@
 //
 //   - An open, and the attributes of an open file. Where an open finds another file under the name, all
 //     names on the way there are asked for again.
-//   - Look-ups of names that have not been the same for ten seconds, unless the directory was just read, and
+//   - Look-ups of names that have not been the same for ten seconds, as far as the mount has seen or their times of
+//     change tell, unless the directory was just read, and
 //     those of names that the kernel keeps, which a create with O_EXCL begins with: that a lock file is gone is
 //     seen at once.
 //   - Names that do not exist: what others have just made can be opened.

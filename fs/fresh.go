@@ -41,6 +41,14 @@ func (n *node) learn(a *remote.Attr, changes uint32, told time.Time) {
 	}
 }
 
+// learnEntry takes note that the attributes of a directory, which the kernel was just told, were told then. A change that
+// has begun since, through this mount, makes void when it is done.
+func (n *node) learnEntry(told time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.told = told
+}
+
 // recent returns the attributes that the server told within the cache time, if nothing was changed since.
 func (n *node) recent() (a remote.Attr, told time.Time, ok bool) {
 	n.mu.Lock()

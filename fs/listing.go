@@ -20,7 +20,7 @@ import (
 type listing struct {
 	dir     *node
 	told    time.Time     // when it was asked for
-	shown   time.Time     // when a program read it last. Guarded by dir.mu
+	shown   time.Time     // when a program read it, or the one before, last. Guarded by dir.mu
 	changes int64         // tree.changes then
 	entries int64         // node.entries then
 	held    []listedEntry // in the order of names
@@ -68,7 +68,7 @@ func (l *listing) show() {
 func (l *listing) read() time.Time {
 	l.dir.mu.Lock()
 	defer l.dir.mu.Unlock()
-	return later(l.told, l.shown)
+	return l.shown
 }
 
 // keptListing returns the last listing of the directory, however old, or nil.
@@ -112,7 +112,17 @@ func (t *tree) keepListing(l *listing) {
 func (n *node) setListing(l *listing) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.listing, n.names.listing = l, nil
+	n.listing = l
+	if k := n.names.listing; k != nil && l != nil && l.hasNamesOf(k) {
+		n.names.listing = l
+	} else {
+		n.names.listing = nil
+	}
+}
+
+// hasNamesOf reports whether two listings have the same files under the same names.
+func (l *listing) hasNamesOf(other *listing) bool {
+	return slices.EqualFunc(l.held, other.held, func(a, b listedEntry) bool { return a.name == b.name && a.id == b.id })
 }
 
 // dropListing drops the listing that was told then.
@@ -182,9 +192,14 @@ func (n *node) listNow(ctx context.Context) (*listing, error) {
 	return l, err
 }
 
+// newListing returns the listing that is asked for now.
+func (n *node) newListing() *listing {
+	return &listing{dir: n, told: time.Now(), changes: n.tree.changes.Load(), entries: n.entries.Load()}
+}
+
 // list asks the server what the directory holds.
 func (n *node) list(ctx context.Context) (*listing, error) {
-	l := &listing{dir: n, told: time.Now(), changes: n.tree.changes.Load(), entries: n.entries.Load()}
+	l := n.newListing()
 	var pages [][]listedEntry
 	for after, more := "", true; more; more = after != "" {
 		err := n.at(func(p string) (err error) {
@@ -200,9 +215,14 @@ func (n *node) list(ctx context.Context) (*listing, error) {
 		}
 		n.setListing(nil) // long ones take much memory
 	}
+	l.hold(pages)
+	return l, nil
+}
+
+// hold is for what the server has told.
+func (l *listing) hold(pages [][]listedEntry) {
 	l.held = slices.Concat(pages...)
 	slices.SortFunc(l.held, func(a, b listedEntry) int { return strings.Compare(a.name, b.name) })
-	return l, nil
 }
 
 func listedEntries(page []remote.Entry) []listedEntry {

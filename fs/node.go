@@ -66,6 +66,8 @@ type directory struct {
 	listing *listing
 	// names is what the kernel keeps of them. Guarded by node.mu.
 	names keptNames
+	// asked are the names that the server was asked for. Guarded by node.mu.
+	asked askedNames
 	// entries counts the changes of the entries through this mount.
 	entries atomic.Int64
 	// watch is that of a directory that was looked into, or nil.

@@ -30,6 +30,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	}
 	ctx, cancel := patient(ctx)
 	defer cancel()
+	changes := n.tree.changes.Load()
 	child, a, told, err := n.lookUp(ctx, name)
 	if errnoOf(err) == syscall.EHOSTDOWN {
 		child, a, err = n.lastEntry(ctx, name, err)
@@ -38,6 +39,9 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 		return nil, n.tree.done(op, n.nameOf(name), err)
 	}
 	child.fillEntry(out, &a, told)
+	if a.IsDir() && changes == n.tree.changes.Load() {
+		child.learnEntry(told)
+	}
 	return child.EmbeddedInode(), n.tree.did(op, n, name)
 }
 
@@ -48,6 +52,9 @@ func (n *node) knownChild(ctx context.Context, name string) (child *node, a remo
 	}
 	if !known {
 		a, told, known = n.recallSettled(name)
+	}
+	if !known {
+		a, told, known = n.foreseen(name)
 	}
 	c := n.child(name)
 	if !known || c != nil && !c.is(&a) || n.createdChild(name) != nil {
@@ -90,12 +97,18 @@ func (n *node) entry(ctx context.Context, name string) (a remote.Attr, told time
 	if !known {
 		a, told, known = n.recallSettled(name)
 	}
-	if known && !n.mustAsk(name) {
+	must := n.mustAsk(name)
+	if !known && !must {
+		n.foresee(ctx)
+		a, told, known = n.foreseen(name)
+	}
+	if known && !must {
 		return a, told, nil
 	}
 	a, told, err = n.lstat(ctx, name)
 	if err == nil {
 		n.remember(name, &a, told)
+		n.countAsked(&a, told)
 	}
 	return a, told, err
 }

@@ -205,7 +205,11 @@ func (c *notices) work() {
 		case leaves:
 			c.left(w, c.tree.jail.Unwatch(c.life, w.path))
 		default:
-			c.answered(w, c.ask(w))
+			err := c.ask(w)
+			c.answered(w, err)
+			if err == nil {
+				w.node.listAgain(c.life)
+			}
 		}
 	}
 }

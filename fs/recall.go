@@ -49,17 +49,24 @@ func (n *node) recall(name string) (a remote.Attr, same time.Time, known bool) {
 // recallSettled is recall for a name that has been the same for long.
 func (n *node) recallSettled(name string) (a remote.Attr, told time.Time, known bool) {
 	a, same, known := n.recall(name)
-	return a, n.tree.recalled(), known && time.Since(same) >= settleTime
+	return a, n.tree.recalled(), known && (time.Since(same) >= settleTime || n.tree.clock.settled(&a, same))
 }
 
-// recallOwn returns the attributes of the node. Those of an open file are not remembered.
-func (n *node) recallOwn() (a remote.Attr, known bool) {
+// recallOwn returns the attributes of the node, and when they were told: what is remembered, or was listed a moment
+// ago. Those of an open file are not remembered.
+func (n *node) recallOwn() (a remote.Attr, told time.Time, known bool) {
 	name, parent := n.nameIn()
 	if parent == nil || n.anyHandle() != nil {
-		return a, false
+		return a, told, false
 	}
-	a, _, known = parent.recall(name)
-	return a, known && n.is(&a)
+	if a, _, known = parent.recall(name); known {
+		return a, n.tree.recalled(), n.is(&a)
+	}
+	if l := parent.recentListing(); l != nil {
+		a, known = l.find(name)
+		return a, l.told, known && n.is(&a)
+	}
+	return a, told, false
 }
 
 // belied reports whether others may have changed the node since, as far as the server has told.

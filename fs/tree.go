@@ -25,8 +25,9 @@ type tree struct {
 	dir       string        // of the jail, that is mounted
 	device    uint64        // of the root
 	cacheTime time.Duration // how long what the server told is kept, where it does not tell of changes
-	notices   *notices      // nil where it is not listened to
-	ahead     budget        // of all handles
+	clock     serverClock
+	notices   *notices // nil where it is not listened to
+	ahead     budget   // of all handles
 	offers    offers
 
 	// changes counts the changes through this mount: a listing from before the last one is not
@@ -86,6 +87,9 @@ func newRoot(ctx context.Context, jail *remote.Client, dir string, s shown, o *O
 	}
 	root := newNode(t, identityOf(&e.Attr))
 	root.last = keep(&e.Attr)
+	if t.cacheTime > 0 {
+		t.clock = askClock(ctx, jail)
+	}
 	if o.CacheTime == 0 {
 		t.notices = newNotices(t)
 	}

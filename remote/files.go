@@ -59,6 +59,11 @@ func (c *Client) ReadDir(ctx context.Context, dir, after string) (entries []Entr
 	return c.page(ctx, dir, after, longPage, false)
 }
 
+// ReadDirUpTo is ReadDir with an answer of some bytes at most.
+func (c *Client) ReadDirUpTo(ctx context.Context, dir, after string, bytes int64) (entries []Entry, next string, err error) {
+	return c.page(ctx, dir, after, bytes, false)
+}
+
 // page returns some bytes of a listing, sorted.
 func (c *Client) page(ctx context.Context, dir, after string, most int64, follow bool) (entries []Entry, next string, err error) {
 	cleaned, err := clean(dir)
