@@ -327,7 +327,9 @@ func (n *node) published(h *handle) {
 	if h.parent != nil && staged {
 		h.parent.entriesChange(h.name)
 	}
-	n.tree.changes.Add(1)
+	if h.writable {
+		n.tree.changes.Add(1)
+	}
 }
 
 // CopyFileRange copies on the server.
