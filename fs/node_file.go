@@ -115,6 +115,7 @@ func (n *node) revise(h *handle) error {
 		return nil
 	}
 	n.void()
+	n.tree.changes.Add(1) // a listing may tell the older ones
 	const attributes = -1 // and no pages: for these it would wait until the open is over
 	if errno := n.NotifyContent(attributes, 0); errno != 0 && errno != syscall.ENOENT {
 		return errno

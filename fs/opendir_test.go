@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -105,5 +106,23 @@ func TestOwnNamesAreReadAtOnce(t *testing.T) {
 			t.Fatalf("after the mkdir there are %d names", n)
 		}
 		m.shell(`rmdir $M/d/new; rm $M/d/newer`)
+	}
+}
+
+// TestListingsAreNoOlderThanOpens: what an open has found is not taken back by a listing from before.
+func TestListingsAreNoOlderThanOpens(t *testing.T) {
+	m := newMount(t, mountRole{})
+	m.shell(`mkdir $J/d; : > $J/d/f`)
+	for i := range 30 {
+		show(m.in("d"))
+		content := strings.Repeat("x", i)
+		if err := os.WriteFile(m.at("d/f"), []byte(content), 0); err != nil {
+			t.Fatal(err)
+		}
+		want(t, m.in("d/f"), content)
+		show(m.in("d"))
+		if info, err := os.Lstat(m.in("d/f")); err != nil || info.Size() != int64(i) {
+			t.Fatalf("the listing tells %v bytes, error %v, want %d", info.Size(), err, i)
+		}
 	}
 }
