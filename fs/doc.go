@@ -38,7 +38,7 @@
 //
 // Where programs look up some names of a directory, one after the other, that is listed if it is short, and answers
 // the look-ups of the next second: of names whose time of change was ten seconds ago then, by the server's clock
-// as it was when the mount began.
+// as it was when the mount began. (A file system whose clock is behind that one makes young files look old.)
 //
 // The kernel keeps the names of a directory that was read, too, and answers the next read of it where the open finds that the
 // mount would tell the same. Of the entries it is told the attributes with the names, but for those that it has.

@@ -66,11 +66,18 @@ func (n *node) foresee(ctx context.Context) {
 	}
 }
 
-// listAgain lists a directory that was listed before the server began to tell of its changes, so that what it holds
-// is remembered.
-func (n *node) listAgain(ctx context.Context) {
+// askAgain asks for what was told of a directory before the server began to tell of its changes, so that it is
+// remembered.
+func (n *node) askAgain(ctx context.Context) {
 	if l := n.keptListing(); l != nil && len(l.held) <= mostListedAgain && !n.memory().holdsAll(l.told) {
 		n.listShort(ctx)
+	}
+	name, parent := n.nameIn()
+	if parent == nil || !parent.memory().isLive() {
+		return
+	}
+	if a, told, err := parent.lstat(ctx, name); err == nil && n.is(&a) {
+		parent.remember(name, &a, told)
 	}
 }
 

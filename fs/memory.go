@@ -65,6 +65,16 @@ func (m *memory) end() {
 	m.clear(time.Now())
 }
 
+// isLive reports whether the server tells of changes.
+func (m *memory) isLive() bool {
+	if m == nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.live
+}
+
 // outdateAll is for a change of any entries.
 func (m *memory) outdateAll() {
 	m.mu.Lock()

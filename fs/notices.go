@@ -208,7 +208,7 @@ func (c *notices) work() {
 			err := c.ask(w)
 			c.answered(w, err)
 			if err == nil {
-				w.node.listAgain(c.life)
+				w.node.askAgain(c.life)
 			}
 		}
 	}
