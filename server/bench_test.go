@@ -93,7 +93,8 @@ func (s *served) makeFiles(n int) {
 }
 
 // BenchmarkSmallFile2 does what a mount does for a program that makes a file, writes 4 KiB, looks at it and removes it,
-// each burst when the one before is answered. The time of the processor is that of both sides.
+// each burst when the one before is answered. The time of the processor is that of both sides, which share the
+// processors of one runtime here: zmtp.Processors tells why two processes wait for one another in another way.
 func BenchmarkSmallFile2(b *testing.B) {
 	s := serve(b, Options{})
 	s.mkdir("dir")

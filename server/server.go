@@ -97,6 +97,8 @@ func New(o Options) (*Server, error) {
 			Key:     key,
 			Plain:   o.PrivateKey == "" && !o.EncryptedOnly,
 			Version: version,
+
+			Processors: zmtp.NewProcessors(),
 			// A chunk that is longer than agreed is to be answered, not
 			// to end the session. In Remofile 2 a payload comes with a
 			// header of some bytes, a long header without payload.

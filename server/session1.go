@@ -44,6 +44,8 @@ func (s *session1) serve(conn *zmtp.Conn, frames [][]byte) error {
 
 // handle leaves the answer to one message in s.answer.
 func (s *session1) handle(frames [][]byte) {
+	s.server.zmtp.Processors.Use()
+	defer s.server.zmtp.Processors.Unuse()
 	start := time.Now()
 	r, err := decode(frames)
 	switch {

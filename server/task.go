@@ -85,6 +85,7 @@ func (s *session) start(conn *zmtp.Conn, t *task) (here bool, answer []byte, err
 	s.load.add(1, t.cost)
 	s.held.add(1, t.cost)
 	s.underWay[t.ID] = t
+	s.server.zmtp.Processors.Use()
 	if here {
 		if conn.Buffered() > 0 {
 			t.together = conn
@@ -121,6 +122,7 @@ func (t *task) run() {
 	for _, before := range t.after {
 		<-before
 	}
+	defer t.session.server.zmtp.Processors.Unuse()
 	err := t.execute()
 	if err != nil {
 		t.fail(err)

@@ -19,8 +19,10 @@ const linkBuffer = 32 << 10
 type link struct {
 	net.Conn
 	writeTimeout time.Duration
+	processors   *Processors   // of Config
 	r            *bufio.Reader // over timedReader; nil during the handshake, whose own deadline holds
 	meter        *meter        // of what is written after the handshake
+	waiting      *waiting      // for what is read after the handshake; nil is as usual
 
 	readTimeout atomic.Int64 // nanoseconds
 	interrupted atomic.Bool
@@ -30,6 +32,7 @@ type link struct {
 func (l *link) establish() error {
 	l.r = bufio.NewReaderSize(timedReader{l}, linkBuffer)
 	l.meter = newMeter(l.Conn)
+	l.waiting = newWaiting(l.Conn, l.processors)
 	return l.SetDeadline(time.Time{})
 }
 
@@ -46,6 +49,7 @@ func (l *link) Write(p []byte) (int, error) {
 	if l.r == nil {
 		return l.Conn.Write(p)
 	}
+	l.waiting.wrote(len(p))
 	written := 0
 	for written < len(p) {
 		start := time.Now()
@@ -83,6 +87,14 @@ func (l *link) renewReadDeadline() {
 	}
 }
 
+// read waits for the network.
+func (l *link) read(p []byte) (int, error) {
+	if l.waiting == nil {
+		return l.Conn.Read(p)
+	}
+	return l.waiting.read(l.Conn, p)
+}
+
 // timedReader reads from the network with the read timeout renewed each time.
 type timedReader struct{ l *link }
 
@@ -90,7 +102,7 @@ func (t timedReader) Read(p []byte) (int, error) {
 	if t.l.readTimeout.Load() > 0 {
 		t.l.renewReadDeadline()
 	}
-	n, err := t.l.Conn.Read(p)
+	n, err := t.l.read(p)
 	if err != nil && t.l.interrupted.Load() {
 		err = ErrInterrupted
 	}

@@ -40,6 +40,9 @@ type Config struct {
 	// WriteTimeout is the longest time that sending 1 MiB, or a shorter
 	// message, may take. 0 is protocol.WriteTimeout.
 	WriteTimeout time.Duration
+	// Processors, on a server, is what its connections and its requests use together. With
+	// nil every connection waits for its peer as usual.
+	Processors *Processors
 	// Known, on a server, is told when an encrypting peer has shown that it knows
 	// the server's key.
 	Known func()
@@ -97,7 +100,7 @@ func Server(nc net.Conn, cfg *Config) (*Conn, error) {
 // open does the handshake of either side within its time.
 func open(nc net.Conn, cfg *Config, kind zmq4.SocketType) (*Conn, error) {
 	timeout := cmp.Or(cfg.HandshakeTimeout, protocol.HandshakeTimeout)
-	l := &link{Conn: nc, writeTimeout: cmp.Or(cfg.WriteTimeout, protocol.WriteTimeout)}
+	l := &link{Conn: nc, writeTimeout: cmp.Or(cfg.WriteTimeout, protocol.WriteTimeout), processors: cfg.Processors}
 	c, err := (*Conn)(nil), watchPeer(nc)
 	if err == nil {
 		err = nc.SetDeadline(time.Now().Add(timeout))
