@@ -256,5 +256,6 @@ func TestManyDeltas(t *testing.T) {
 			t.Errorf("%+v, error %v", sum, err)
 		}
 	}
+	settle(t, jail)
 	run(t, "diff", "-r", local, jail)
 }

@@ -85,13 +85,13 @@ func (n *node) keep(name string) {
 	n.gone.keep(name)
 }
 
-// touch is called before each change of its entries.
+// touch is called before each change of its entries, or what would be one.
 func (n *node) touch() {
 	n.opened.Do(func() {
 		n.mu.Lock()
 		n.touched = true
 		n.mu.Unlock()
-		if n.there != nil && n.run.carries && n.there.Mode&0o700 != 0o700 {
+		if n.there != nil && n.run.carries && !n.run.o.DryRun && n.there.Mode&0o700 != 0o700 {
 			mode := n.there.Mode.Perm() | 0o700
 			n.run.to.set(n.run.ctx, n.path, Changes{Mode: &mode}) // where that fails, so does the change
 		}

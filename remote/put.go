@@ -23,8 +23,8 @@ func (r *run) put(n *node, s *item, to string, replace bool) error {
 		return nil
 	}
 	sent := s.Size
+	n.touch()
 	if !r.o.DryRun {
-		n.touch()
 		var err error
 		if sent, err = r.putFile(s, to, replace); err != nil {
 			return err
@@ -41,10 +41,13 @@ func (r *run) put(n *node, s *item, to string, replace bool) error {
 
 func (r *run) putLink(n *node, s *item, to string, replace bool) error {
 	target, err := r.source.readlink(r.ctx, s.from)
-	if err != nil || r.o.DryRun {
+	if err != nil {
 		return err
 	}
 	n.touch()
+	if r.o.DryRun {
+		return nil
+	}
 	if replace {
 		if err := r.removeOne(to); err != nil {
 			return err

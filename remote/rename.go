@@ -190,9 +190,9 @@ func (r *run) rename(n *node, s *item, o *offer) (bool, error) {
 }
 
 func (r *run) renameTo(n *node, s *item, o *offer) error {
+	n.touch()
+	o.node.touch()
 	if !r.o.DryRun {
-		n.touch()
-		o.node.touch()
 		if err := r.to.rename(r.ctx, o.path, s.path); err != nil {
 			return err
 		}

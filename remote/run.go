@@ -112,6 +112,9 @@ func (r *run) makeDirectory(above *node, s item, there *Entry) (usable bool, err
 	}
 	if r.o.DryRun {
 		usable, err = r.wouldMake(s.path)
+		if err == nil && !usable {
+			above.touch()
+		}
 	} else {
 		above.touch()
 		if there != nil {
@@ -354,8 +357,8 @@ func (r *run) removeTree(p string) error {
 
 // discard removes what is gone at the source. A directory stays where the filter keeps something in it.
 func (r *run) discard(n *node, p string, isDir bool) error {
+	n.touch()
 	if !r.o.DryRun {
-		n.touch()
 		var err error
 		if isDir {
 			err = r.removeTree(p)
