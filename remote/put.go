@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/remofile/remofile/protocol/remofile2"
 )
@@ -139,10 +140,13 @@ func (r *run) files(n *node, s item, there Entry) {
 // a copy is newer than what it is a copy of.
 func (r *run) sameTime(s *item, there *Entry) bool {
 	if !r.carries {
-		return !there.Modified.Before(s.Modified)
+		return s.Modified.Sub(there.Modified) < timeError1
 	}
 	return there.Modified.Equal(s.Modified)
 }
+
+// timeError1 is more than what a time loses in Remofile 1, where it is a float64 of seconds since 1970.
+const timeError1 = time.Microsecond
 
 func (r *run) attributesDiffer(s *item, there *Entry) bool {
 	return r.carries && (s.Mode.Perm() != there.Mode.Perm() || !s.Modified.Equal(there.Modified))
