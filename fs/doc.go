@@ -10,7 +10,8 @@
 // A node is known by the server's identity of it (device, inode, time of birth), whatever
 // its names are. An open sends the name by which the node is known here; where that is
 // another file's by now it fails with ESTALE, and the kernel looks the name up again, once: it is then shown the file
-// that the open has found, and opens that, so that a name which others replace all the time can be opened. So an open after another client's close reads that client's data.
+// that the open has found, and opens that, so that a name which others replace all the time can be opened. So an open after another client's close
+// reads that client's data.
 //
 // Writes are sent as they come (a few bytes within 2 ms) and not waited for; flush (each close of a descriptor) and
 // fsync wait. The first error stays with the handle, and comes out of its next write, flush

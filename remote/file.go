@@ -17,7 +17,8 @@ import (
 // need be; what takes no context waits for the server as long as that gives signs of life.
 //
 // Writes are sent as soon as the link has room for them, small ones a moment (2 ms) later if nothing else is asked
-// meanwhile, and not waited for: Flush, Sync and Close wait. The first that fails makes all later ones fail with its error, and Flush, Sync and Close, too.
+// meanwhile, and not waited for: Flush, Sync and Close wait. The first that fails makes all later ones fail with its
+// error, and Flush, Sync and Close, too.
 // Whatever is asked of a File sees what was written through it before.
 //
 // Read asks ahead: what it returns may be as old as the Read before, or OpenFile. ReadAt

@@ -87,9 +87,6 @@ func TestServersEndRemovesStagingThatLingers(t *testing.T) {
 
 // TestStagingOfADirectoryLingersNot: that could not be removed otherwise.
 func TestStagingOfADirectoryLingersNot(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("mounting needs root")
-	}
 	s := serve(t, Options{})
 	s.Server.jail.stagings.linger = time.Hour
 	s.mkdir("mnt")
