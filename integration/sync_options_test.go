@@ -87,7 +87,7 @@ func TestFilteredThingsAreLeftAlone(t *testing.T) {
 		o := mirror()
 		o.Filter = filter
 		_, err := sync(t.Context(), source, destination, o)
-		if err != nil && !errors.Is(err, remote.NotEmpty) { // something excluded is in a directory in the way
+		if err != nil && !errors.Is(err, remote.NotEmpty) { // something excluded is in the way, or in a directory there
 			t.Fatal(err)
 		}
 		if after := excludedFiles(t, destination, filter); !slices.Equal(before, after) {
@@ -148,6 +148,32 @@ func mustHave(t *testing.T, source, destination string, filter *remote.Filter) {
 	if want, got := passing(source), passing(destination); !slices.Equal(want, got) {
 		t.Errorf("the destination has %q, want %q", got, want)
 	}
+}
+
+// TestAnExcludedDirectoryInTheWayIsKept: a pattern may exclude the directory and not the file of its name.
+func TestAnExcludedDirectoryInTheWayIsKept(t *testing.T) {
+	filter, err := remote.NewFilter(remote.Rule{Pattern: "/a/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bothWays(t, func(t *testing.T, source, destination string, sync synchronise) {
+		kept := filepath.Join(destination, "a", "kept")
+		if err := errors.Join(
+			os.WriteFile(filepath.Join(source, "a"), []byte("a file"), 0o600),
+			os.MkdirAll(filepath.Dir(kept), 0o700),
+			os.WriteFile(kept, nil, 0o600),
+		); err != nil {
+			t.Fatal(err)
+		}
+		o := mirror()
+		o.Filter = filter
+		if _, err := sync(t.Context(), source, destination, o); !errors.Is(err, remote.NotEmpty) || !strings.Contains(err.Error(), "filter excludes") {
+			t.Errorf("a file in place of an excluded directory: %v", err)
+		}
+		if _, err := os.Lstat(kept); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestADryRunTellsAndChangesNothing compares it with the run that follows.

@@ -217,7 +217,7 @@ func (r *run) bring(n *node, s item, there *Entry) {
 // place brings a file or a link to a name of which is known what is there.
 func (r *run) place(n *node, s *item, there *Entry) error {
 	if there == nil {
-		return r.put(n, s, s.path, r.client.Protocol() > 1)
+		return r.whyRefused(s.path, r.put(n, s, s.path, r.client.Protocol() > 1))
 	}
 	if !r.replaces(s, there) {
 		r.skipped(s.path)
@@ -230,6 +230,20 @@ func (r *run) place(n *node, s *item, there *Entry) error {
 		}
 	}
 	return r.replace(n, s, there)
+}
+
+var errExcludedInTheWay = errors.New("a directory that the filter excludes is in the way")
+
+// whyRefused returns the error for what could not be put where nothing was seen: the filter may have left out what
+// is there.
+func (r *run) whyRefused(p string, err error) error {
+	if r.o.Filter == nil || !errors.Is(err, Exists) && !errors.Is(err, NotAFile) {
+		return err
+	}
+	if e, statErr := r.to.lstat(r.ctx, p); statErr != nil || !e.descends() || !r.leaves(p, true) {
+		return err
+	}
+	return &Error{Op: r.op(), Path: r.to.name(p), Code: NotEmpty, Err: errExcludedInTheWay}
 }
 
 // replace puts a file or a link where there is something that is no directory. A server replaces nothing but
