@@ -221,7 +221,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	if err != nil {
 		return nil, h.node.tree.done("read", h.file().Name(), err)
 	}
-	return fuse.ReadResultData(dest[:n]), 0
+	return filled(dest[:n]), 0
 }
 
 // Write sends what is written and does not wait for the answer.

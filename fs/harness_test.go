@@ -135,13 +135,14 @@ func (r *mountRole) run() error {
 	}
 	defer client.Close()
 	mo := fs.Options{
-		ReadOnly:  r.ReadOnly,
-		CacheTime: r.CacheTime,
-		TempDir:   r.TempDir,
-		UID:       r.UID,
-		GID:       r.GID,
-		Umask:     r.Umask,
-		Logger:    log,
+		ReadOnly:      r.ReadOnly,
+		CacheTime:     r.CacheTime,
+		TempDir:       r.TempDir,
+		UID:           r.UID,
+		GID:           r.GID,
+		Umask:         r.Umask,
+		SetProcessors: true,
+		Logger:        log,
 	}
 	if r.Watched {
 		mo.Watcher = exec.Command(os.Args[0], watchArgument)

@@ -10,8 +10,6 @@ import (
 	"os/exec"
 	"path"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -48,6 +46,10 @@ type Options struct {
 	// when this process dies. Mount starts it, and it ends with the mount. nil: a mount whose
 	// process has died stays until it is unmounted, or another is mounted there.
 	Watcher *exec.Cmd
+	// SetProcessors lets the mount set how many processors Go's runtime uses (GOMAXPROCS): one as long as its requests
+	// are small and one does, which makes each cheaper by a third, and else as many as there were. It is for a process that
+	// does little but mount.
+	SetProcessors bool
 	// Logger gets a line for each operation (debug), for failures that are
 	// the server's or the link's (warn) and for lost changes (error). nil
 	// discards them.
@@ -124,7 +126,7 @@ func mount(ctx context.Context, dir, mountpoint string, o Options, makeRoot func
 	}
 	mo := o.mountOptions(path.Clean(dir), s.log)
 	r.configure(&mo.MountOptions)
-	m, err := serve(r, mountpoint, mo, o.Watcher, s.log)
+	m, err := serve(r, mountpoint, mo, &o, s.log)
 	if err != nil {
 		return nil, &os.PathError{Op: "mount", Path: mountpoint, Err: err}
 	}
@@ -212,33 +214,40 @@ func (o *Options) mountOptions(dir string, log *slog.Logger) *gofs.Options {
 }
 
 // serve mounts and answers the kernel until the mount is gone; then, or when it
-// fails, it ends the root and the watcher, which is watch. A failure leaves no mount.
-func serve(r root, mountpoint string, o *gofs.Options, watch *exec.Cmd, log *slog.Logger) (*MountPoint, error) {
-	w, err := startWatcher(watch)
+// fails, it ends the root and the watcher. A failure leaves no mount.
+func serve(r root, mountpoint string, mo *gofs.Options, o *Options, log *slog.Logger) (*MountPoint, error) {
+	w, err := startWatcher(o.Watcher)
 	if err != nil {
 		r.end()
 		return nil, err
 	}
+	var p *processors
+	if o.SetProcessors {
+		p = newProcessors()
+	}
 	end := func() {
+		p.end()
 		w.end()
 		r.end()
 	}
-	raw := guarded{forgetNames{appendAtEnd{gofs.NewNodeFS(r, o)}}, log}
-	server, err := fuse.NewServer(raw, mountpoint, &o.MountOptions)
+	file, err := attach(mountpoint, mo)
+	d := newDevice(p, log)
+	if err == nil {
+		mo.ServerCallbacks = d
+		raw := guarded{forgetNames{appendAtEnd{gofs.NewNodeFS(r, mo)}}, log}
+		err = d.open(file, raw, &mo.MountOptions)
+	}
 	if err != nil {
 		end()
-		return nil, errors.Join(trimmed(err), detachDead(mountpoint))
+		return nil, errors.Join(err, detachDead(mountpoint))
 	}
 	m := &MountPoint{path: mountpoint, root: r, done: make(chan struct{})}
 	go func() { // ends with the mount; Wait waits for it
 		defer close(m.done)
-		server.Serve()
+		d.serve()
 		end()
 	}()
-	err = server.WaitMount()
-	if err == nil {
-		m.mounted, err = mountedOn(mountpoint)
-	}
+	m.mounted, err = mountedOn(mountpoint)
 	if err == nil {
 		err = w.tell(mountpoint, m.mounted)
 	}
@@ -250,15 +259,6 @@ func serve(r root, mountpoint string, o *gofs.Options, watch *exec.Cmd, log *slo
 		return nil, err
 	}
 	return m, nil
-}
-
-// trimmed returns an error of go-fuse without the newline at the end of its text.
-// A reason of fusermount3 is not in it: that program tells it on standard error.
-func trimmed(err error) error {
-	if _, ok := err.(syscall.Errno); ok {
-		return err
-	}
-	return errors.New(strings.TrimSpace(err.Error()))
 }
 
 // Wait waits until the mount is gone and all that was under way in it is done.

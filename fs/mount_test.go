@@ -298,3 +298,27 @@ func TestWaitingProgramsCanBeInterrupted(t *testing.T) {
 	m.signalServer(syscall.SIGCONT)
 	want(t, m.in("f"), "text")
 }
+
+// TestAForcedUnmountEndsWhatWaits: programs get their error at once, and the daemon ends though the server is silent.
+func TestAForcedUnmountEndsWhatWaits(t *testing.T) {
+	m := newMount(t, mountRole{Timeout: time.Hour, CacheTime: -1})
+	m.put("f", "text")
+	want(t, m.in("f"), "text")
+	m.signalServer(syscall.SIGSTOP)
+	defer m.signalServer(syscall.SIGCONT)
+	cmd := exec.Command("cat", m.in("f"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "cat waits for the mount", func() bool {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+		return strings.Contains(string(status), "Name:\tcat") && strings.Contains(string(status), "State:\tS")
+	})
+	if err := unix.Unmount(m.path, unix.MNT_FORCE|unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("cat has read something")
+	}
+	<-m.daemon.exited
+}

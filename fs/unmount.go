@@ -29,8 +29,8 @@ var (
 // errBusy is the refusal to unmount what is in use.
 var errBusy = errors.New("files or directories in it are in use")
 
-// unmountTime bounds the run of fusermount3.
-const unmountTime = 10 * time.Second
+// fusermountTime bounds a run of fusermount3.
+const fusermountTime = 10 * time.Second
 
 // Unmount unmounts a mount of ours, of whatever process, also one whose process
 // has died or does not answer. Where files or directories of it are in use it is
@@ -181,7 +181,7 @@ func runFusermount(args ...string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), unmountTime)
+	ctx, cancel := context.WithTimeout(context.Background(), fusermountTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")

@@ -98,7 +98,7 @@ func New(o Options) (*Server, error) {
 			Plain:   o.PrivateKey == "" && !o.EncryptedOnly,
 			Version: version,
 
-			Processors: zmtp.NewProcessors(),
+			Processors: new(zmtp.Processors),
 			// A chunk that is longer than agreed is to be answered, not
 			// to end the session. In Remofile 2 a payload comes with a
 			// header of some bytes, a long header without payload.

@@ -59,6 +59,7 @@ func (c *mountCommand) Run(ctx context.Context, out *output, command *kong.Conte
 		return err
 	}
 	o := parsed.mount
+	o.SetProcessors = true
 	o.Logger = newLogger(out.stderr, slog.LevelWarn, false)
 	if c.Serve != "" {
 		if len(c.Paths) != 1 {

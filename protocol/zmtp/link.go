@@ -22,7 +22,8 @@ type link struct {
 	processors   *Processors   // of Config
 	r            *bufio.Reader // over timedReader; nil during the handshake, whose own deadline holds
 	meter        *meter        // of what is written after the handshake
-	waiting      *waiting      // for what is read after the handshake; nil is as usual
+	socket       net.Conn      // that is read and written after the handshake: Conn, or a socket over it
+	waiting      *waiting      // for what is read then; nil is as usual
 
 	readTimeout atomic.Int64 // nanoseconds
 	interrupted atomic.Bool
@@ -32,6 +33,7 @@ type link struct {
 func (l *link) establish() error {
 	l.r = bufio.NewReaderSize(timedReader{l}, linkBuffer)
 	l.meter = newMeter(l.Conn)
+	l.socket = newSocket(l.Conn)
 	l.waiting = newWaiting(l.Conn, l.processors)
 	return l.SetDeadline(time.Time{})
 }
@@ -56,7 +58,7 @@ func (l *link) Write(p []byte) (int, error) {
 		if err := l.SetWriteDeadline(start.Add(l.writeTimeout)); err != nil {
 			return written, err
 		}
-		n, err := l.Conn.Write(p[written:min(len(p), written+protocol.WritePiece)])
+		n, err := l.socket.Write(p[written:min(len(p), written+protocol.WritePiece)])
 		l.meter.wrote(n, time.Since(start))
 		written += n
 		if err != nil {
@@ -90,9 +92,9 @@ func (l *link) renewReadDeadline() {
 // read waits for the network.
 func (l *link) read(p []byte) (int, error) {
 	if l.waiting == nil {
-		return l.Conn.Read(p)
+		return l.socket.Read(p)
 	}
-	return l.waiting.read(l.Conn, p)
+	return l.waiting.read(l.socket, p)
 }
 
 // timedReader reads from the network with the read timeout renewed each time.

@@ -14,17 +14,18 @@ type slowConn struct {
 	rate float64
 }
 
-func (c slowConn) Write(p []byte) (int, error) {
+func (c *slowConn) Write(p []byte) (int, error) {
 	time.Sleep(time.Duration(float64(len(p)) / c.rate * float64(time.Second)))
 	return len(p), nil
 }
 
-func (slowConn) SetDeadline(time.Time) error      { return nil }
-func (slowConn) SetWriteDeadline(time.Time) error { return nil }
+func (*slowConn) SetDeadline(time.Time) error      { return nil }
+func (*slowConn) SetWriteDeadline(time.Time) error { return nil }
 
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &link{Conn: slowConn{rate: math.Inf(1)}, writeTimeout: time.Hour}
+		slow := &slowConn{rate: math.Inf(1)}
+		l := &link{Conn: slow, writeTimeout: time.Hour}
 		if err := l.establish(); err != nil {
 			t.Fatal(err)
 		}
@@ -47,11 +48,11 @@ func TestRate(t *testing.T) {
 		write(4 * rateMemory)
 		want(math.Inf(1), math.Inf(1))
 		for _, rate := range []float64{1e6, 100e6, 10e6} {
-			l.Conn = slowConn{rate: rate}
+			slow.rate = rate
 			write(8 * rateMemory)
 			want(0.95*rate, 1.05*rate)
 		}
-		l.Conn = slowConn{rate: 100e9}
+		slow.rate = 100e9
 		write(16 * rateMemory)
 		want(math.Inf(1), math.Inf(1))
 	})

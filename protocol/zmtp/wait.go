@@ -20,7 +20,7 @@ const shortWait = 3 * time.Millisecond
 // saves.
 const smallPiece = 16 << 10
 
-// Processors counts which of the processors of Go's runtime (GOMAXPROCS of them) are in use by
+// Processors counts which of the processors of Go's runtime (GOMAXPROCS of them at the time) are in use by
 // requests, or held by a connection that waits for its next message in a system call.
 //
 // Such a wait is what makes small requests cheap. A goroutine that waits for the network as usual
@@ -33,13 +33,7 @@ const smallPiece = 16 << 10
 // But a held processor does nothing for others. So one is held only as long as small requests come
 // one upon the other, and only if one more stays free for whatever comes meanwhile; on a machine with
 // one, never.
-type Processors struct {
-	all  int32
-	used atomic.Int32
-}
-
-// NewProcessors counts from none.
-func NewProcessors() *Processors { return &Processors{all: int32(runtime.GOMAXPROCS(0))} }
+type Processors struct{ used atomic.Int32 }
 
 // Use takes one for a request that is executed, whatever there is. Unuse gives it back.
 func (p *Processors) Use()   { p.used.Add(1) }
@@ -47,7 +41,7 @@ func (p *Processors) Unuse() { p.used.Add(-1) }
 
 // tryHold takes one if another one stays free. Unuse gives it back.
 func (p *Processors) tryHold() bool {
-	if p.used.Add(1) < p.all {
+	if p.used.Add(1) < int32(runtime.GOMAXPROCS(0)) {
 		return true
 	}
 	p.used.Add(-1)

@@ -4,11 +4,19 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// processors has Go's runtime use so many until the end of the test.
+func processors(t *testing.T, n int) *Processors {
+	before := runtime.GOMAXPROCS(n)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	return new(Processors)
+}
 
 // attentive is a connection of a server with so many processors that waits for its peer, and counts
 // how often it does so in a system call.
@@ -54,7 +62,7 @@ func (a *attentive) receive(t *testing.T, message string) {
 
 // TestABusyConnectionWaitsInASystemCall, when another processor stays free.
 func TestABusyConnectionWaitsInASystemCall(t *testing.T) {
-	p := &Processors{all: 2}
+	p := processors(t, 2)
 	a := newAttentive(t, p)
 	a.receive(t, "first")
 	if a.polls.Load() != 0 {
@@ -90,7 +98,7 @@ func TestABusyConnectionWaitsInASystemCall(t *testing.T) {
 
 // TestAnIdleConnectionWakesNobody: it waits once in a system call, and as usual from then on.
 func TestAnIdleConnectionWakesNobody(t *testing.T) {
-	a := newAttentive(t, &Processors{all: 2})
+	a := newAttentive(t, processors(t, 2))
 	a.waiting.soon, a.waiting.small = true, true
 	a.waiting.poll = func(uintptr) { // nothing has come
 		a.polls.Add(1)
@@ -115,7 +123,7 @@ func TestWaitsEnd(t *testing.T) {
 		{"Close", net.Conn.Close},
 		{"deadline", func(nc net.Conn) error { return nc.SetReadDeadline(time.Unix(1, 0)) }},
 	} {
-		a := newAttentive(t, &Processors{all: 2})
+		a := newAttentive(t, processors(t, 2))
 		a.waiting.soon, a.waiting.small = true, true
 		begun := make(chan struct{})
 		poll := a.waiting.poll
@@ -137,13 +145,13 @@ func TestWaitsEnd(t *testing.T) {
 
 // TestProcessorsStayFree: all but one can be held, and none where there is one.
 func TestProcessorsStayFree(t *testing.T) {
-	for all := range int32(5) {
-		p := &Processors{all: all}
-		held := int32(0)
+	for all := 1; all < 5; all++ {
+		p := processors(t, all)
+		held := 0
 		for p.tryHold() {
 			held++
 		}
-		if held != max(all-1, 0) {
+		if held != all-1 {
 			t.Errorf("%d of %d can be held", held, all)
 		}
 		p.Use()
@@ -159,11 +167,11 @@ func TestOtherConnectionsWaitAsUsual(t *testing.T) {
 		near, far := net.Pipe()
 		defer near.Close()
 		defer far.Close()
-		if newWaiting(near, NewProcessors()) != nil {
+		if newWaiting(near, new(Processors)) != nil {
 			t.Error("a pipe is waited for in a system call")
 		}
 	})
-	a := newAttentive(t, NewProcessors())
+	a := newAttentive(t, new(Processors))
 	if newWaiting(a.near, nil) != nil {
 		t.Error("a client waits in a system call")
 	}
