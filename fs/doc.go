@@ -44,6 +44,9 @@
 // The kernel keeps the names of a directory that was read, too, and answers the next read of it where the open finds that the
 // mount would tell the same. Of the entries it is told the attributes with the names, but for those that it has.
 //
+// Where programs read the directories in a directory one after the other, the next ones are listed ahead, if they
+// are short, and these listings are as good as others for a second.
+//
 // A directory that is looked into for longer than that is watched: the server tells what others change
 // in it. What it told of the directory is remembered then, until it tells of a change, loses the link or
 // gives the watch up, and for a minute at most, and answers getattr, readdir and the look-ups after that,

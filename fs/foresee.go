@@ -61,7 +61,10 @@ func (n *node) foreseen(name string) (a remote.Attr, told time.Time, known bool)
 
 // foresee lists the directory if it is to be listed now.
 func (n *node) foresee(ctx context.Context) {
-	if n.takeAsked() && n.recallListing() == nil && n.recentListing() == nil && !n.listShort(ctx) {
+	if !n.takeAsked() || n.goodListing() != nil {
+		return
+	}
+	if long, err := n.listShort(ctx); long || err != nil {
 		n.retryAsked(time.Now().Add(memoryTime))
 	}
 }
@@ -81,24 +84,24 @@ func (n *node) askAgain(ctx context.Context) {
 	}
 }
 
-// listShort lists a directory without a wait for more than one answer, which short ones need.
-func (n *node) listShort(ctx context.Context) (short bool) {
+// listShort lists a directory without a wait for more than one answer, unless it is long: then that is not enough.
+func (n *node) listShort(ctx context.Context) (long bool, err error) {
 	l := n.newListing()
 	var page []remote.Entry
 	var more string
-	err := n.at(func(p string) (err error) {
+	err = n.at(func(p string) (err error) {
 		page, more, err = n.tree.jail.ReadDirUpTo(ctx, p, "", shortListing)
 		return err
 	})
 	if err != nil || more != "" {
-		return false
+		return more != "", err
 	}
 	l.hold([][]listedEntry{listedEntries(page)})
 	if last := n.keptListing(); last != nil {
 		l.shown = last.read()
 	}
 	n.tree.keepListing(l)
-	return true
+	return false, nil
 }
 
 // takeAsked reports whether so many names were asked for that the directory is to be listed. Who gets that answer does

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,5 +79,47 @@ func TestListedUpTo(t *testing.T) {
 	}
 	if names != 60 {
 		t.Errorf("%d names in all", names)
+	}
+}
+
+// TestAWalkSeesOwnChanges: what is changed through the mount in directories that were listed ahead is seen at once,
+// what others change within the cache time.
+func TestAWalkSeesOwnChanges(t *testing.T) {
+	const dirs = 12
+	m := newMount(t, mountRole{})
+	m.shell(fmt.Sprintf(`i=10; while [ $i -lt %d ]; do mkdir $J/$i; : > $J/$i/old; i=$((i+1)); done`, 10+dirs))
+	read := func(i int) []string {
+		entries, err := os.ReadDir(m.in(fmt.Sprint(10 + i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	for round := range 3 {
+		show(m.in("."))
+		for i := range dirs {
+			if i%3 == round { // those behind it were listed ahead
+				if err := os.WriteFile(m.in(fmt.Sprint(10+i), fmt.Sprint("new", round)), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := slices.Contains(read(i), fmt.Sprint("new", round)); got != (i%3 == round) {
+				t.Fatalf("round %d: the new file in %d is seen: %v", round, i, got)
+			}
+		}
+		m.shell(fmt.Sprintf(`rm $J/*/old; : > $J/%d/other%d`, 10+dirs-1, round))
+		time.Sleep(time.Second)
+		for i := range dirs {
+			names := read(i)
+			if slices.Contains(names, "old") || slices.Contains(names, fmt.Sprint("other", round)) != (i == dirs-1) {
+				t.Fatalf("round %d: after a second %d has %q", round, i, names)
+			}
+		}
+		m.shell(`for d in $J/*; do : > $d/old; done`)
+		time.Sleep(time.Second)
 	}
 }

@@ -28,12 +28,17 @@ type listing struct {
 
 // find returns the attributes of a name.
 func (l *listing) find(name string) (a remote.Attr, found bool) {
-	i, found := slices.BinarySearchFunc(l.held, name, func(e listedEntry, name string) int { return strings.Compare(e.name, name) })
+	i, found := l.index(name)
 	if !found {
 		return a, false
 	}
 	e := &l.held[i]
 	return e.attr.of(e.id), true
+}
+
+// index returns where a name is, or would be.
+func (l *listing) index(name string) (i int, found bool) {
+	return slices.BinarySearchFunc(l.held, name, func(e listedEntry, name string) int { return strings.Compare(e.name, name) })
 }
 
 // mostListed bounds how many entries the listings of a mount have together, if they are more than one.
@@ -86,6 +91,9 @@ func (n *node) recentListing() *listing {
 	}
 	return nil
 }
+
+// goodListing returns a listing that tells what the server would, or is as good as what the kernel keeps, or nil.
+func (n *node) goodListing() *listing { return cmp.Or(n.recallListing(), n.recentListing()) }
 
 // keptListing is a listing that is kept, or was: there may be a newer one of the directory.
 type keptListing struct {
@@ -165,8 +173,13 @@ func (n *node) readNames(ctx context.Context) (*dirStream, syscall.Errno) {
 		return &dirStream{}, 0
 	}
 	n.look()
+	n.walked()
 	var err error
-	l := cmp.Or(n.recallListing(), n.recentListing())
+	l := n.goodListing()
+	if l == nil {
+		n.awaitListing(ctx)
+		l = n.goodListing()
+	}
 	if l == nil {
 		l, err = n.listNow(ctx)
 	}

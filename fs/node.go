@@ -64,6 +64,10 @@ type directory struct {
 	created map[string]*node
 	// listing is what the directory held when it was read last, or nil. Guarded by node.mu.
 	listing *listing
+	// coming is closed when the listing that is made ahead is there; nil where none is. Guarded by node.mu.
+	coming chan struct{}
+	// walk is how the directories in it are read. Guarded by node.mu.
+	walk walk
 	// names is what the kernel keeps of them. Guarded by node.mu.
 	names keptNames
 	// asked are the names that the server was asked for. Guarded by node.mu.

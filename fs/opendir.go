@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"cmp"
 	"context"
 	"syscall"
 	"time"
@@ -42,7 +41,7 @@ const newNames = 1 << 31
 // OpendirHandle opens the directory.
 func (n *node) OpendirHandle(context.Context, uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	n.look()
-	l := cmp.Or(n.recallListing(), n.recentListing())
+	l := n.goodListing()
 	d, flags := n.openNames(l, l != nil && n.keepsEntries(l))
 	if d.read != nil {
 		d.read.listing.show()

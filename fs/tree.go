@@ -29,6 +29,7 @@ type tree struct {
 	notices   *notices // nil where it is not listened to
 	ahead     budget   // of all handles
 	offers    offers
+	walks     walks
 
 	// changes counts the changes through this mount: a listing from before the last one is not
 	// used any longer.
@@ -85,6 +86,7 @@ func newRoot(ctx context.Context, jail *remote.Client, dir string, s shown, o *O
 		open:      make(map[*handle]struct{}),
 		device:    e.Device,
 	}
+	t.walks.init()
 	root := newNode(t, identityOf(&e.Attr))
 	root.last = keep(&e.Attr)
 	if t.cacheTime > 0 {
@@ -228,6 +230,7 @@ func (n *node) end() {
 	if c := n.tree.notices; c != nil {
 		c.end()
 	}
+	n.tree.walks.end()
 	n.tree.offers.end()
 }
 
