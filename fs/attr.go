@@ -45,35 +45,35 @@ func typeOf(m iofs.FileMode) uint32 {
 }
 
 // fill fills a with attributes of the server. The owner is who mounted.
-func (n *node) fill(a *fuse.Attr, attr *remote.Attr) {
+func (n *node) fill(a *fuse.Attr, attr keptAttr) {
 	t := n.tree
-	a.Mode = typeOf(attr.Mode) | uint32(attr.Mode.Perm())&^t.hidden
-	a.Size = uint64(attr.Size)
+	a.Mode = typeOf(attr.mode) | uint32(attr.mode.Perm())&^t.hidden
+	a.Size = uint64(attr.size)
 	a.Blocks = (a.Size + 511) / 512
 	a.Blksize = blockSize
-	a.Nlink = uint32(attr.Links)
+	a.Nlink = attr.links
 	a.Owner = fuse.Owner{Uid: t.uid, Gid: t.gid}
-	a.SetTimes(&attr.Modified, &attr.Modified, &attr.Changed)
+	modified, changed := time.Unix(0, attr.modified), time.Unix(0, attr.changed)
+	a.SetTimes(&modified, &modified, &changed)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.wasTold(attr) {
+	if !n.wasTold(attr.version) {
 		for h := range n.used().handles { // the kernel drops its pages, and is not to get them from here again
 			h.ahead.void()
 		}
 	}
-	n.last, n.known, n.unshown, n.told = keep(attr), true, false, time.Time{}
+	n.last, n.known, n.unshown, n.told = attr, true, false, time.Time{}
 }
 
-// wasTold reports whether attr is what the kernel was told last, and nothing was changed since; n.mu is held.
-func (n *node) wasTold(attr *remote.Attr) bool {
-	return n.known && n.last.version == versionOf(attr)
-}
+// wasTold reports whether v is what the kernel was told last, and nothing was changed since; n.mu is held.
+func (n *node) wasTold(v version) bool { return n.known && n.last.version == v }
 
 // fillEntry fills out for an entry whose attributes were told at that time.
-func (n *node) fillEntry(out *fuse.EntryOut, attr *remote.Attr, told time.Time) {
+func (n *node) fillEntry(out *fuse.EntryOut, attr keptAttr, told time.Time) {
 	n.fill(&out.Attr, attr)
-	left := max(0, n.tree.cacheTime-time.Since(told))
-	n.kept.Store(time.Now().Add(left).UnixNano())
+	now := time.Now()
+	left := max(0, n.tree.cacheTime-now.Sub(told))
+	n.kept.Store(now.Add(left).UnixNano())
 	out.SetEntryTimeout(left)
 	out.SetAttrTimeout(left)
 }
@@ -130,7 +130,7 @@ func (n *node) openAttr(ctx context.Context, h *handle) (a remote.Attr, open boo
 // doubt makes what is remembered of the node outdated where the server tells something else.
 func (n *node) doubt(a *remote.Attr) {
 	n.mu.Lock()
-	told := n.wasTold(a)
+	told := n.wasTold(versionOf(a))
 	n.mu.Unlock()
 	if !told {
 		n.outdate()
@@ -153,7 +153,7 @@ func (n *node) anyHandle() *handle {
 // Getattr answers stat and fstat. The root has attributes even where the server can't be reached.
 func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	if a, told, known := n.recallOwn(); known {
-		n.fill(&out.Attr, &a)
+		n.fill(&out.Attr, keep(&a))
 		out.SetTimeout(n.tree.cacheTime - time.Since(told))
 		return n.tree.did("getattr", n, "")
 	}
@@ -169,7 +169,7 @@ func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut
 	}
 	learnt := err == nil
 	if a, err = n.orLast(a, err); err == nil {
-		n.fill(&out.Attr, &a)
+		n.fill(&out.Attr, keep(&a))
 		out.SetTimeout(n.tree.cacheTime - time.Since(told))
 	}
 	if learnt {
@@ -208,7 +208,7 @@ func (n *node) Setattr(ctx context.Context, f gofs.FileHandle, in *fuse.SetAttrI
 	a, told, err := n.setattr(ctx, h, in)
 	if err == nil {
 		out.Ino = n.StableAttr().Ino // go-fuse fills it in everywhere but here
-		n.fill(&out.Attr, &a)
+		n.fill(&out.Attr, keep(&a))
 	}
 	if told {
 		out.SetTimeout(n.tree.cacheTime)

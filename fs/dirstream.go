@@ -1,10 +1,8 @@
 package fs
 
 import (
-	"context"
 	"syscall"
 
-	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
@@ -13,12 +11,9 @@ type dirStream struct {
 	listing *listing        // nil of a directory that was removed: nothing is in it
 	staged  []fuse.DirEntry // beside it
 	next    int
+	entry   fuse.DirEntry // the one that was read last
+	known   *node         // that this is; nil if the kernel does not know it, or it is not listed
 }
-
-var (
-	_ gofs.DirStream     = (*dirStream)(nil)
-	_ gofs.FileSeekdirer = (*dirStream)(nil)
-)
 
 // dots are the entries that each directory begins with.
 const dots = 2
@@ -30,15 +25,28 @@ func (s *dirStream) count() int {
 	return dots + len(s.listing.held) + len(s.staged)
 }
 
-// HasNext reports whether there is one more entry.
-func (s *dirStream) HasNext() bool { return s.next < s.count() }
-
-// Next returns the next entry.
-func (s *dirStream) Next() (fuse.DirEntry, syscall.Errno) {
-	e := s.entry(s.next)
+// read returns the next entry, which is good until another one is read; nil at the end.
+func (s *dirStream) read() *fuse.DirEntry {
+	if s.next >= s.count() {
+		return nil
+	}
+	l, i := s.listing, s.next-dots
+	s.known = nil
+	switch {
+	case i == -dots:
+		s.entry = fuse.DirEntry{Name: ".", Mode: syscall.S_IFDIR, Ino: l.dir.StableAttr().Ino}
+	case i < 0:
+		s.entry = fuse.DirEntry{Name: "..", Mode: syscall.S_IFDIR}
+	case i < len(l.held):
+		e := &l.held[i]
+		s.entry = fuse.DirEntry{Name: e.name, Mode: typeOf(e.id.kind)}
+		s.known, s.entry.Ino = l.dir.tree.number(e.id)
+	default:
+		s.entry = s.staged[i-len(l.held)]
+	}
 	s.next++
-	e.Off = uint64(s.next)
-	return e, 0
+	s.entry.Off = uint64(s.next)
+	return &s.entry
 }
 
 // last returns the entry of the listing that was read last, or nil.
@@ -49,29 +57,11 @@ func (s *dirStream) last() *listedEntry {
 	return nil
 }
 
-func (s *dirStream) entry(i int) fuse.DirEntry {
-	l := s.listing
-	switch {
-	case i == 0:
-		return fuse.DirEntry{Name: ".", Mode: syscall.S_IFDIR, Ino: l.dir.StableAttr().Ino}
-	case i < dots:
-		return fuse.DirEntry{Name: "..", Mode: syscall.S_IFDIR}
-	case i < dots+len(l.held):
-		e := &l.held[i-dots]
-		return fuse.DirEntry{Name: e.name, Mode: typeOf(e.id.kind), Ino: l.dir.tree.number(e.id)}
-	default:
-		return s.staged[i-dots-len(l.held)]
-	}
-}
-
-// Seekdir continues where an entry's offset tells.
-func (s *dirStream) Seekdir(_ context.Context, off uint64) syscall.Errno {
+// seek continues where an entry's offset tells.
+func (s *dirStream) seek(off uint64) syscall.Errno {
 	if off > uint64(s.count()) {
 		return syscall.EINVAL
 	}
 	s.next = int(off)
 	return 0
 }
-
-// Close has nothing to close.
-func (s *dirStream) Close() {}

@@ -96,7 +96,7 @@ func (n *node) listShort(ctx context.Context) (long bool, err error) {
 	if err != nil || more != "" {
 		return more != "", err
 	}
-	l.hold([][]listedEntry{listedEntries(page)})
+	l.hold(listedEntries(page))
 	if last := n.keptListing(); last != nil {
 		l.shown = last.read()
 	}

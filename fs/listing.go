@@ -48,18 +48,25 @@ const mostListed = 100_000
 // nothing was changed since: through this mount, or in the directory as far as the server tells.
 func (n *node) listed(name string) (a remote.Attr, told time.Time, ok bool) {
 	l := n.keptListing()
-	if l == nil {
+	if l == nil || time.Since(l.read()) >= n.tree.cacheTime {
 		return a, told, false
 	}
-	a, found := l.find(name)
-	if !found || time.Since(l.read()) >= n.tree.cacheTime {
+	i, found := l.index(name)
+	if !found {
 		return a, told, false
 	}
-	m := n.memory()
-	if m.holds(name, l.told) && n.tree.vouches(&a, l.told) {
-		return a, n.tree.recalled(), true
+	e := &l.held[i]
+	told, ok = l.vouches(e)
+	return e.attr.of(e.id), told, ok
+}
+
+// vouches returns when what the listing tells of an entry is taken to have been told, if nothing was changed since.
+func (l *listing) vouches(e *listedEntry) (told time.Time, ok bool) {
+	t, m := l.dir.tree, l.dir.memory()
+	if m.holds(e.name, l.told) && t.vouches(e.id, e.attr.links, l.told) {
+		return t.recalled(), true
 	}
-	return a, l.told, l.changes == n.tree.changes.Load() && time.Since(l.told) < n.tree.cacheTime && !m.belies(name, l.told)
+	return l.told, l.changes == t.changes.Load() && time.Since(l.told) < t.cacheTime && !m.belies(e.name, l.told)
 }
 
 // show takes note that a program reads the listing.
@@ -74,6 +81,13 @@ func (l *listing) read() time.Time {
 	l.dir.mu.Lock()
 	defer l.dir.mu.Unlock()
 	return l.shown
+}
+
+// isShown reports whether the listing is the last one of its directory, and a program read it within the cache time.
+func (l *listing) isShown() bool {
+	l.dir.mu.Lock()
+	defer l.dir.mu.Unlock()
+	return l.dir.listing == l && time.Since(l.shown) < l.dir.tree.cacheTime
 }
 
 // keptListing returns the last listing of the directory, however old, or nil.
@@ -228,13 +242,15 @@ func (n *node) list(ctx context.Context) (*listing, error) {
 		}
 		n.setListing(nil) // long ones take much memory
 	}
-	l.hold(pages)
+	l.hold(pages...)
 	return l, nil
 }
 
-// hold is for what the server has told.
-func (l *listing) hold(pages [][]listedEntry) {
-	l.held = slices.Concat(pages...)
+// hold is for what the server has told. The listing keeps the pages.
+func (l *listing) hold(pages ...[]listedEntry) {
+	if l.held = pages[0]; len(pages) > 1 {
+		l.held = slices.Concat(pages...)
+	}
 	slices.SortFunc(l.held, func(a, b listedEntry) int { return strings.Compare(a.name, b.name) })
 }
 

@@ -202,8 +202,11 @@ func (n *node) isBelow(dir *node) bool {
 }
 
 // is reports whether the server's file with these attributes is this one.
-func (n *node) is(a *remote.Attr) bool {
+func (n *node) is(a *remote.Attr) bool { return n.has(identityOf(a)) }
+
+// has reports whether the server's file with this identity is this one.
+func (n *node) has(id identity) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.id == identityOf(a)
+	return n.id == id
 }

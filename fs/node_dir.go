@@ -24,7 +24,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	n.look()
 	if !n.mustAsk(name) {
 		if child, a, told, known := n.knownChild(ctx, name); known {
-			child.fillEntry(out, &a, told)
+			child.fillEntry(out, keep(&a), told)
 			return child.EmbeddedInode(), n.tree.did(op, n, name)
 		}
 	}
@@ -38,7 +38,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	if err != nil {
 		return nil, n.tree.done(op, n.nameOf(name), err)
 	}
-	child.fillEntry(out, &a, told)
+	child.fillEntry(out, keep(&a), told)
 	if a.IsDir() && changes == n.tree.changes.Load() {
 		child.learnEntry(told)
 	}
@@ -56,12 +56,23 @@ func (n *node) knownChild(ctx context.Context, name string) (child *node, a remo
 	if !known {
 		a, told, known = n.foreseen(name)
 	}
-	c := n.child(name)
-	if !known || c != nil && !c.is(&a) || n.createdChild(name) != nil {
-		return nil, a, told, false
+	if known {
+		child, known = n.childAs(ctx, name, identityOf(&a))
 	}
-	child = n.tree.node(ctx, n, &a)
-	return child, a, told, child.anyHandle() == nil
+	return child, a, told, known
+}
+
+// childAs returns the node of a name that is known to be the file of an identity, unless the name stands for another
+// one here, or the file is open: then there may be something to wait for.
+func (n *node) childAs(ctx context.Context, name string, id identity) (child *node, ready bool) {
+	if n.createdChild(name) != nil {
+		return nil, false
+	}
+	if inode := n.GetChild(name); inode != nil && !inode.Operations().(*node).has(id) {
+		return nil, false
+	}
+	child = n.tree.node(ctx, n, id)
+	return child, child.anyHandle() == nil
 }
 
 func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.Attr, told time.Time, err error) {
@@ -72,7 +83,7 @@ func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.A
 		if err = n.awaitSwap(ctx, name, &a); err != nil {
 			return nil, a, told, err
 		}
-		child = n.tree.node(ctx, n, &a)
+		child = n.tree.node(ctx, n, identityOf(&a))
 		if child.anyHandle() == nil {
 			return child, a, told, nil
 		}
@@ -81,7 +92,7 @@ func (n *node) lookUp(ctx context.Context, name string) (child *node, a remote.A
 	a, open, err := child.openAttr(ctx, nil)
 	if !open && err == nil { // it has been closed meanwhile
 		if a, told, err = n.lstat(ctx, name); err == nil {
-			child = n.tree.node(ctx, n, &a)
+			child = n.tree.node(ctx, n, identityOf(&a))
 		}
 	}
 	return child, a, told, err
@@ -144,7 +155,7 @@ func (n *node) lastEntry(ctx context.Context, name string, gone error) (*node, r
 	}
 	if l := n.lastListing(); l != nil {
 		if a, listed := l.find(name); listed {
-			return n.tree.node(ctx, n, &a), a, nil
+			return n.tree.node(ctx, n, identityOf(&a)), a, nil
 		}
 	}
 	return nil, remote.Attr{}, gone
@@ -191,8 +202,8 @@ func (n *node) publishChild(ctx context.Context, name string) error {
 
 // made returns the inode of what was made under a name in the directory n, and fills out.
 func (n *node) made(ctx context.Context, out *fuse.EntryOut, a *remote.Attr) *gofs.Inode {
-	child := n.tree.node(ctx, n, a)
-	child.fillEntry(out, a, time.Now())
+	child := n.tree.node(ctx, n, identityOf(a))
+	child.fillEntry(out, keep(a), time.Now())
 	return child.EmbeddedInode()
 }
 

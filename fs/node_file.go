@@ -31,7 +31,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		return nil, nil, 0, n.tree.done(op, n.nameOf(name), err)
 	}
 	a := h.file().Opened()
-	child := n.tree.node(ctx, n, &a)
+	child := n.tree.node(ctx, n, identityOf(&a))
 	if h.isStaged() {
 		h.parent, h.name = n, name
 		n.addCreated(name, child)
@@ -39,7 +39,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		child.changing() // it may have been there
 	}
 	h.open(child, false)
-	child.fillEntry(out, &a, time.Now())
+	child.fillEntry(out, keep(&a), time.Now())
 	return child.EmbeddedInode(), h, h.openFlags(), n.tree.done(op, h.file().Name(), nil)
 }
 
@@ -109,7 +109,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 func (n *node) revise(h *handle) error {
 	a := h.file().Opened()
 	n.mu.Lock()
-	told := n.wasTold(&a)
+	told := n.wasTold(versionOf(&a))
 	n.mu.Unlock()
 	if told || h.isStaged() {
 		return nil

@@ -74,24 +74,28 @@ func (n *node) openNames(l *listing, kept bool) (d *dirHandle, flags uint32) {
 func (n *node) keepsEntries(l *listing) bool {
 	now, last := time.Now(), len(l.held)-1
 	for _, i := range []int{0, last / 2, last} {
-		if last >= 0 && !n.tree.keeps(&l.held[i], now) {
+		if last < 0 {
+			break
+		}
+		e := &l.held[i]
+		if known, _ := n.tree.number(e.id); known == nil || !known.isKept(e, now) {
 			return false
 		}
 	}
 	return true
 }
 
-// keeps reports whether the kernel knows an entry, as it is listed, and for a while yet.
-func (t *tree) keeps(e *listedEntry, now time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := t.find(e.id)
-	if n == nil || n.forgotten != 0 || n.kept.Load() <= now.Add(t.cacheTime/4).UnixNano() {
+// isKept reports whether the kernel knows the node as an entry lists it, and for a while yet.
+func (n *node) isKept(e *listedEntry, now time.Time) bool {
+	t := n.tree
+	if n.kept.Load() <= now.Add(t.cacheTime/4).UnixNano() {
 		return false
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.known && !n.unshown && n.last == e.attr
+	return n.forgotten == 0 && n.id == e.id && n.known && !n.unshown && n.last == e.attr
 }
 
 // begin returns what the directory is read from.
@@ -117,11 +121,10 @@ func (d *dirHandle) begin(ctx context.Context) (*dirStream, syscall.Errno) {
 // Readdirent returns the next entry, nil at the end.
 func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
 	s, errno := d.begin(ctx)
-	if errno != 0 || !s.HasNext() {
+	if errno != 0 {
 		return nil, errno
 	}
-	e, errno := s.Next()
-	return &e, errno
+	return s.read(), 0
 }
 
 // Seekdir continues where an entry's offset tells.
@@ -130,20 +133,41 @@ func (d *dirHandle) Seekdir(ctx context.Context, off uint64) syscall.Errno {
 	if errno != 0 {
 		return errno
 	}
-	return s.Seekdir(ctx, off)
+	return s.seek(off)
 }
 
 // Lookup fills in what an entry is, for those who ask for that next. Without an answer the kernel goes by what it knows.
 func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	n := d.dir
-	if e := d.read.last(); e != nil && e.name == name && n.tree.keeps(e, time.Now()) {
-		return nil, syscall.ENOENT
+	if e := d.read.last(); e != nil && e.name == name {
+		if known := d.read.known; known != nil && known.isKept(e, time.Now()) {
+			return nil, syscall.ENOENT
+		}
+		if child := d.listedChild(ctx, e, out); child != nil {
+			return child.EmbeddedInode(), 0
+		}
 	}
 	if child, a, told, known := n.knownChild(ctx, name); known {
-		child.fillEntry(out, &a, told)
+		child.fillEntry(out, keep(&a), told)
 		return child.EmbeddedInode(), 0
 	}
 	return n.Lookup(ctx, name, out)
+}
+
+// listedChild returns the node of an entry that was just read, and fills out as it is listed; nil where that will not
+// do.
+func (d *dirHandle) listedChild(ctx context.Context, e *listedEntry, out *fuse.EntryOut) *node {
+	l := d.read.listing
+	told, good := l.vouches(e)
+	if !good || !l.isShown() {
+		return nil
+	}
+	child, ready := d.dir.childAs(ctx, e.name, e.id)
+	if !ready {
+		return nil
+	}
+	child.fillEntry(out, e.attr, told)
+	return child
 }
 
 // Releasedir ends the use of what the kernel keeps.

@@ -36,12 +36,11 @@ func (n *node) remember(name string, a *remote.Attr, told time.Time) {
 func (n *node) recall(name string) (a remote.Attr, same time.Time, known bool) {
 	m := n.memory()
 	if r, found := m.find(name); found {
-		a = r.attr.of(r.id)
-		return a, r.same, n.tree.vouches(&a, r.told)
+		return r.attr.of(r.id), r.same, n.tree.vouches(r.id, r.attr.links, r.told)
 	}
 	if l := n.keptListing(); l != nil && m.holds(name, l.told) {
 		a, known = l.find(name)
-		return a, l.told, known && n.tree.vouches(&a, l.told)
+		return a, l.told, known && n.tree.vouches(identityOf(&a), uint32(a.Links), l.told)
 	}
 	return a, same, false
 }
@@ -88,15 +87,13 @@ func (n *node) recallListing() *listing {
 // other answers: it may have waited for the notice of a change that long.
 func (t *tree) recalled() time.Time { return time.Now().Add(-t.cacheTime / 2) }
 
-// vouches reports whether attributes of an entry can't have changed since without a word to those who watch its
-// directory: they can by another name of the file, and those of a directory by its entries.
-func (t *tree) vouches(a *remote.Attr, told time.Time) bool {
-	if !a.IsDir() {
-		return a.Links == 1
+// vouches reports whether attributes of an entry, which has so many names, can't have changed since without a word to
+// those who watch its directory: they can by another name of the file, and those of a directory by its entries.
+func (t *tree) vouches(id identity, links uint32, told time.Time) bool {
+	if !id.kind.IsDir() {
+		return links == 1
 	}
-	t.mu.Lock()
-	dir := t.find(identityOf(a))
-	t.mu.Unlock()
+	dir, _ := t.number(id)
 	return dir != nil && dir.memory().holdsAll(told)
 }
 

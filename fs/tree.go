@@ -98,12 +98,11 @@ func newRoot(ctx context.Context, jail *remote.Client, dir string, s shown, o *O
 	return root, nil
 }
 
-// node returns the inode of the file that has these attributes: the one that the kernel knows, or a
+// node returns the inode of the file that has this identity: the one that the kernel knows, or a
 // new one, with parent in go-fuse's tree.
-func (t *tree) node(ctx context.Context, parent *node, a *remote.Attr) *node {
+func (t *tree) node(ctx context.Context, parent *node, id identity) *node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	id := identityOf(a)
 	if n := t.find(id); n != nil {
 		n.forgotten = 0
 		n.setFound()
@@ -131,14 +130,14 @@ func (t *tree) find(id identity) *node {
 	return nil
 }
 
-// number returns the inode number that a file has, or will have.
-func (t *tree) number(id identity) uint64 {
+// number returns the inode number that a file has, or will have, and its node; nil where there is none.
+func (t *tree) number(id identity) (*node, uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n := t.find(id); n != nil {
-		return n.StableAttr().Ino
+		return n, n.StableAttr().Ino
 	}
-	return t.stableAttr(id).Ino
+	return nil, t.stableAttr(id).Ino
 }
 
 // stableAttr returns what the kernel is to know a file by. The number mixes device and inode, the
