@@ -37,7 +37,8 @@ func keptNames(t *testing.T, m *mounted) {
 				}
 			})
 		}
-		m.shell(fmt.Sprintf(`cd $J/d; mv a-name-that-takes-some-room-%[1]d b%[1]d; : > c%[1]d; ls -l $M/d > /dev/null`, round))
+		// A name that ls has read from a cache may be gone when it asks what that is.
+		m.shell(fmt.Sprintf(`cd $J/d; mv a-name-that-takes-some-room-%[1]d b%[1]d; : > c%[1]d; ls -l $M/d > /dev/null 2>&1 || :`, round))
 		m.shell(fmt.Sprintf(`cd $M/d; : > d%[1]d; mkdir e%[1]d; rm c%[1]d b%[1]d; ls > /dev/null`, round))
 		m.wantSame("d")
 		close(stop)
