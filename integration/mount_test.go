@@ -44,7 +44,7 @@ func serveAndMount(t *testing.T) *mounted {
 }
 
 // start runs a mount in the foreground until the end of the test.
-func (m *mounted) start(t *testing.T, cmd *exec.Cmd) {
+func (m *mounted) start(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	m.cmd, m.stderrEnded = cmd, make(chan struct{})
 	stderr, err := m.cmd.StderrPipe()
