@@ -157,8 +157,6 @@ func (n *node) Getattr(ctx context.Context, f gofs.FileHandle, out *fuse.AttrOut
 		out.SetTimeout(n.tree.cacheTime - time.Since(told))
 		return n.tree.did("getattr", n, "")
 	}
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	changes, now := n.mark()
 	a, told, recent := n.recent()
 	var err error
@@ -358,8 +356,6 @@ func (n *node) changing() {
 
 // Statfs answers df.
 func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	const unit = 4096
 	t := n.tree
 	s, err := t.jail.Space(ctx, t.dir)

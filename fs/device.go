@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -49,7 +50,8 @@ const (
 
 // worker serves one request after the other.
 type worker struct {
-	unique  atomic.Uint64 // the kernel's number of the request being served, 0 between them
+	unique  atomic.Uint64              // the kernel's number of the request being served, 0 between them
+	signal  atomic.Pointer[time.Timer] // ends the patience of that, or of one before; nil is none
 	in, out [smallSize]byte
 	iovecs  [2][1][]byte
 }
@@ -138,7 +140,9 @@ func (d *device) end(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for w := range d.workers {
-		d.interrupt(w.unique.Load())
+		if unique := w.unique.Load(); unique != 0 {
+			d.interrupt(unique)
+		}
 	}
 }
 
@@ -200,8 +204,12 @@ func readNow(fd uintptr, p []byte) (int, error) {
 
 // answer serves a request.
 func (d *device) answer(w *worker, r request) {
+	if r.header().Opcode == opInterrupt && len(r.bytes) >= int(unsafe.Sizeof(fuse.InterruptIn{})) {
+		d.interruptSoon((*fuse.InterruptIn)(unsafe.Pointer(&r.bytes[0])))
+		return
+	}
 	w.unique.Store(r.header().Unique)
-	defer w.unique.Store(0)
+	defer w.done()
 	out, large := w.out[:], (*[bufferSize]byte)(nil)
 	size := answerSize(r)
 	d.processors.serve(len(r.bytes) + size)
@@ -212,18 +220,33 @@ func (d *device) answer(w *worker, r request) {
 	}
 	w.iovecs = [2][1][]byte{{r.bytes}, {out}}
 	n, status := d.server.HandleRequest(w.iovecs[0][:], w.iovecs[1][:])
+	opcode := r.header().Opcode
 	if r.large != nil {
 		d.giveBack(r.large)
 	}
-	if status.Ok() && n > 0 {
-		d.write(out[:n])
+	if !status.Ok() || n == 0 {
+		return // nobody waits for an answer
+	}
+	switch err := d.write(out[:n]); err {
+	case nil, unix.ENOENT, unix.ENODEV: // the request was given up meanwhile, or the mount
+	default:
+		d.log.Warn("the kernel refuses an answer", "code", opcode, "err", err)
 	}
 }
 
-// The requests whose answers may be long, of linux/fuse.h.
+// done is called when the request was served.
+func (w *worker) done() {
+	w.unique.Store(0)
+	if t := w.signal.Swap(nil); t != nil {
+		t.Stop()
+	}
+}
+
+// Requests of linux/fuse.h.
 const (
 	opRead        = 15
 	opReadDir     = 28
+	opInterrupt   = 36
 	opReadDirPlus = 44
 )
 
@@ -252,17 +275,14 @@ func (d *device) write(p []byte) (err error) {
 			return
 		}
 	})
-	return errors.Join(closed, err)
+	if closed != nil {
+		return unix.ENODEV
+	}
+	return err
 }
 
-// interrupt makes a request that is being served end as soon as it can, as the kernel does.
-func (d *device) interrupt(unique uint64) {
-	const opInterrupt = 36
-	in := fuse.InterruptIn{Unique: unique}
-	in.Length, in.Opcode = uint32(unsafe.Sizeof(in)), opInterrupt
-	var out [smallSize]byte // no one reads it
-	d.server.HandleRequest([][]byte{unsafe.Slice((*byte)(unsafe.Pointer(&in)), unsafe.Sizeof(in))}, [][]byte{out[:]})
-}
+// bytesOf returns the memory of v.
+func bytesOf[T any](v *T) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v)) }
 
 // InodeNotify makes the kernel forget the attributes of a node, and with off >= 0 pages: see
 // gofs.ServerCallbacks.
@@ -276,7 +296,7 @@ func (d *device) InodeNotify(node uint64, off, length int64) fuse.Status {
 		fuse.NotifyInvalInodeOut{Ino: node, Off: off, Length: length},
 	}
 	n.OutHeader.Length = uint32(unsafe.Sizeof(n))
-	return fuse.ToStatus(d.write(unsafe.Slice((*byte)(unsafe.Pointer(&n)), unsafe.Sizeof(n))))
+	return fuse.ToStatus(d.write(bytesOf(&n)))
 }
 
 // The other notifications are not needed.

@@ -207,8 +207,6 @@ func (h *handle) dirty() bool {
 
 // Read reads from the server, or what was read ahead.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	mark := h.ahead.mark()
 	err := h.node.settle(ctx, h)
 	n := 0
@@ -226,8 +224,6 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 
 // Write sends what is written and does not wait for the answer.
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	if errno := h.failed(); errno != 0 {
 		return 0, errno
 	}

@@ -11,8 +11,6 @@ import (
 
 // Lseek finds data and holes; the other kinds are the kernel's.
 func (h *handle) Lseek(ctx context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	err := h.node.settle(ctx, h)
 	var found int64
 	switch {

@@ -180,8 +180,6 @@ func (n *node) entriesChange(name string) {
 // readNames lists what the server has, or had where it can't be reached, and what it will have once it is
 // published.
 func (n *node) readNames(ctx context.Context) (*dirStream, syscall.Errno) {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	const op = "readdir"
 	if n.isRemoved() {
 		return &dirStream{}, 0

@@ -28,8 +28,6 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 			return child.EmbeddedInode(), n.tree.did(op, n, name)
 		}
 	}
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	changes := n.tree.changes.Load()
 	child, a, told, err := n.lookUp(ctx, name)
 	if errnoOf(err) == syscall.EHOSTDOWN {
@@ -271,8 +269,6 @@ func (n *node) make(ctx context.Context, op, name string, out *fuse.EntryOut, as
 
 // Readlink returns what a symbolic link leads to.
 func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	var target string
 	err := n.at(func(p string) (err error) {
 		target, err = n.tree.jail.Readlink(ctx, p)

@@ -17,8 +17,6 @@ import (
 // published: when it is flushed first, synced, renamed, linked or opened again. A file that is opened
 // to append, as logs are, is there at once.
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	const op = "create"
 	n.entriesChange(name)
 	defer n.entriesChange(name)
@@ -88,8 +86,6 @@ func openFlags(flags uint32) int {
 // Open opens the file. Where its name is another file's by now, ESTALE makes the kernel look it up
 // again.
 func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	h, err := n.openFile(ctx, flags)
 	if errors.Is(err, remote.NotFound) || errors.Is(err, remote.NotAFile) {
 		err = n.lostName()
