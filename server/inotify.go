@@ -25,7 +25,7 @@ const (
 // merged with what stands last in the queue, but not across a mark.
 type inotify struct {
 	fd    int
-	queue *os.File // fd
+	ready *os.File // an epoll(7) that tells once of events, when it was asked to
 	marks [2]*os.File
 	wds   [2]int32 // of marks
 	last  uint64   // number of the last mark
@@ -43,12 +43,15 @@ func newInotify() (_ *inotify, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &inotify{fd: fd, queue: os.NewFile(uintptr(fd), "inotify")}
+	n := &inotify{fd: fd}
 	defer func() {
 		if err != nil {
-			n.close()
+			err = errors.Join(err, n.close())
 		}
 	}()
+	if n.ready, err = newReady(fd); err != nil {
+		return nil, err
+	}
 	for i := range n.marks {
 		fd, err := unix.MemfdCreate("mark", unix.MFD_CLOEXEC)
 		if err != nil {
@@ -57,6 +60,20 @@ func newInotify() (_ *inotify, err error) {
 		n.marks[i] = os.NewFile(uintptr(fd), "mark")
 	}
 	return n, n.watchMarks()
+}
+
+// newReady returns an epoll of one file that is not asked for it yet. It is for the poller of Go's runtime, which would
+// be woken by each event of the file itself, whether somebody waits for it or not.
+func newReady(fd int) (*os.File, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(unix.SetNonblock(ep, true), unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{}))
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(ep))
+	}
+	return os.NewFile(uintptr(ep), "epoll"), nil
 }
 
 // watchMarks makes marks of an earlier call no marks any longer. The next has the number 1.
@@ -142,9 +159,50 @@ func (n *inotify) mark() (uint64, error) {
 // isMark reports whether an event is a mark.
 func (n *inotify) isMark(e *event) bool { return e.wd == n.wds[0] || e.wd == n.wds[1] }
 
-// read waits for events, until close.
+// wait waits for events, until end. What comes when it has returned wakes nobody.
+func (n *inotify) wait() error {
+	c, err := n.ready.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	asked := false
+	err = c.Read(func(ep uintptr) bool {
+		if !asked {
+			once := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+			failed = unix.EpollCtl(int(ep), unix.EPOLL_CTL_MOD, n.fd, &once)
+			asked = true
+		}
+		var told [1]unix.EpollEvent
+		count := 0
+		if failed == nil {
+			failed = retry(func() (err error) {
+				count, err = unix.EpollWait(int(ep), told[:], 0)
+				return err
+			})
+		}
+		return count > 0 || failed != nil
+	})
+	return errors.Join(err, failed)
+}
+
+// next waits for events and returns all that have come, as far as the buffer has room.
+func (n *inotify) next(buf []byte) ([]event, error) {
+	if err := n.wait(); err != nil {
+		return nil, err
+	}
+	return n.read(buf)
+}
+
 func (n *inotify) read(buf []byte) ([]event, error) {
-	size, err := n.queue.Read(buf)
+	var size int
+	err := retry(func() (err error) {
+		size, err = unix.Read(n.fd, buf)
+		return err
+	})
+	if errors.Is(err, unix.EAGAIN) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -162,12 +220,19 @@ func (n *inotify) read(buf []byte) ([]event, error) {
 	return events, nil
 }
 
-// close ends a read under way, too.
+// end ends a wait under way, and all after that.
+func (n *inotify) end() error { return n.ready.Close() }
+
+// close is for when nobody uses it any longer.
 func (n *inotify) close() error {
-	err := n.queue.Close()
-	for _, file := range n.marks {
-		if file != nil {
-			err = errors.Join(err, file.Close())
+	err := unix.Close(n.fd)
+	n.fd = -1
+	for _, file := range []*os.File{n.ready, n.marks[0], n.marks[1]} {
+		if file == nil {
+			continue
+		}
+		if e := file.Close(); !errors.Is(e, os.ErrClosed) {
+			err = errors.Join(err, e)
 		}
 	}
 	return err

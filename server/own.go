@@ -142,8 +142,11 @@ func (w *watcher) author(dir *watched, e *event) *session {
 	return first.session
 }
 
-// placeOf returns where a handle that may change its file was opened.
+// placeOf returns where a handle that may change its file was opened; for a file that nobody sees yet that is nowhere.
 func (s *session) placeOf(h *handle) place {
+	if h.staged != nil && h.staged.isHidden() {
+		return place{}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return h.at

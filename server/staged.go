@@ -84,6 +84,13 @@ func (t *uploads) stage(ctx context.Context, dir *directory, name string, how *i
 
 func (s *staged) place() place { return place{s.dir.id, s.name} }
 
+// isHidden reports whether nobody sees the file yet.
+func (s *staged) isHidden() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.state == hidden
+}
+
 func (s *staged) makePart(how *intent) error {
 	j := s.table.jail
 	var err error

@@ -4,11 +4,8 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/remofile/remofile/protocol/remofile2"
 )
@@ -19,6 +16,7 @@ type watcher struct {
 	jail   *jail
 	log    *slog.Logger
 	reader sync.WaitGroup // the goroutine of run
+	ended  chan struct{}  // closed when it is to end
 
 	mu       sync.Mutex // guards what follows; taken before session.mu
 	inotify  *inotify   // nil before the first watch
@@ -47,6 +45,7 @@ type watches struct {
 func newWatcher(j *jail) *watcher {
 	return &watcher{
 		jail: j, log: j.log,
+		ended:    make(chan struct{}),
 		byWD:     make(map[int32]*watched),
 		byID:     make(map[fileID]*watched),
 		sessions: make(map[*session]*watches),
@@ -255,6 +254,11 @@ func (w *watcher) close() error {
 	err := w.stop()
 	w.mu.Unlock()
 	w.reader.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.inotify != nil {
+		err = errors.Join(err, w.inotify.close())
+	}
 	return err
 }
 
@@ -264,54 +268,11 @@ func (w *watcher) stop() error {
 		return nil
 	}
 	w.closed = true
+	close(w.ended)
 	if w.inotify == nil {
 		return nil
 	}
-	return w.inotify.close()
-}
-
-// run reads events until close. It waits for nothing but events, w.mu, and in hides for the file
-// system.
-func (w *watcher) run() {
-	buf := make([]byte, 64<<10)
-	for {
-		events, err := w.inotify.read(buf)
-		if errors.Is(err, os.ErrClosed) {
-			return
-		}
-		if err != nil {
-			w.log.Error("changes can't be watched any longer", "err", errors.Join(err, w.endAll()))
-			return
-		}
-		for i := range events {
-			w.handle(&events[i])
-		}
-	}
-}
-
-// handle tells the sessions of an event.
-func (w *watcher) handle(e *event) {
-	if w.hides(e) {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	dir := w.byWD[e.wd]
-	switch {
-	case e.mask&unix.IN_Q_OVERFLOW != 0:
-		w.overflow()
-	case w.inotify.isMark(e):
-		w.passed++
-	case dir == nil:
-	case e.mask&endEvents != 0:
-		if e.mask&unix.IN_MOVE_SELF != 0 {
-			w.endBeneath(dir)
-		}
-		w.end(dir)
-	case e.name == "": // its own attributes are an entry of its parent's
-	default:
-		w.tell(dir, e.name, w.author(dir, e))
-	}
+	return w.inotify.end()
 }
 
 // tell tells all who watch a directory but one, or nil; w.mu is held.
@@ -324,32 +285,6 @@ func (w *watcher) tell(dir *watched, name string, but *session) {
 			s.tellChanged(path, name)
 		}
 	}
-}
-
-// hides reports whether an event is about a staging directory: one that is no longer there can't
-// be told from a user's of that name. It asks the file system, which may hang: w.mu is not held.
-func (w *watcher) hides(e *event) bool {
-	if e.mask&unix.IN_ISDIR == 0 || !isStagingName(e.name) {
-		return false
-	}
-	t, err := w.jail.find(w.pathOf(e.wd), e.name)
-	if err != nil {
-		return true
-	}
-	defer t.close()
-	return !t.exists()
-}
-
-// pathOf returns one of the paths by which a directory is watched, "/" where it no longer is.
-func (w *watcher) pathOf(wd int32) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if dir := w.byWD[wd]; dir != nil {
-		for _, paths := range dir.watchers {
-			return paths[0]
-		}
-	}
-	return "/"
 }
 
 // overflow tells that events were lost, marks among them, and the ends of directories; w.mu is
