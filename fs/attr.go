@@ -133,7 +133,7 @@ func (n *node) doubt(a *remote.Attr) {
 	told := n.wasTold(versionOf(a))
 	n.mu.Unlock()
 	if !told {
-		n.outdate()
+		n.distrust()
 	}
 }
 
@@ -337,11 +337,13 @@ func (n *node) changer(h *handle, size bool) *handle {
 // changing is called before and after each change of the node: what is known of it from before is
 // void.
 func (n *node) changing() {
-	n.tree.changes.Add(1)
 	n.outdate()
-	if _, parent := n.nameIn(); parent != nil {
-		parent.countChange()
-	}
+	n.changed()
+}
+
+// changed is changing but for what is remembered of its name.
+func (n *node) changed() {
+	n.tree.changes.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.known = false

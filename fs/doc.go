@@ -35,7 +35,7 @@
 //
 // The kernel keeps names and attributes for a second, or Options.CacheTime, in which changes of other
 // clients may go unseen, and pages until the time of modification changes. What is read in
-// sequence is read ahead. Names that do not exist are not kept.
+// sequence is read ahead. Names that do not exist it does not keep.
 //
 // Where programs look up some names of a directory, one after the other, that is listed if it is short, and answers
 // the look-ups of the next second: of names whose time of change was ten seconds ago then, by the server's clock
@@ -47,8 +47,9 @@
 // Where programs read the directories in a directory one after the other, the next ones are listed ahead, if they
 // are short, and these listings are as good as others for a second.
 //
-// A directory that is looked into for longer than that is watched: the server tells what others change
-// in it. What it told of the directory is remembered then, until it tells of a change, loses the link or
+// A directory that is looked into for longer than that is watched, and one in which this mount changes several entries
+// within a second: the server tells what others change in it. What it told of the directory is remembered then, until
+// it tells of a change, loses the link or
 // gives the watch up, and for a minute at most, and answers getattr, readdir and the look-ups after that,
 // so that an unchanged tree is walked without a request. The kernel keeps such answers for half a second, so
 // that a change is seen within a second, too: its own caches are not told of changes, which takes locks that
@@ -61,7 +62,11 @@
 //     change tell, unless the directory was just read, and
 //     those of names that the kernel keeps, which a create with O_EXCL begins with: that a lock file is gone is
 //     seen at once.
-//   - Names that do not exist: what others have just made can be opened.
+//   - Names that do not exist: what others have just made can be opened. There is one exception: a thread that has changed
+//     an entry of a watched directory, and looks up a name there next, 2 ms later at most, seems to be about to make it. It
+//     is told from memory that there is no such name, if that is known, and so does not find one that others have made since,
+//     of which the server has not told yet. Making it fails then as it has to, or opens what there is: that the server
+//     decides.
 //   - Attributes of files with several names, and of directories that are not watched themselves: they
 //     change without a notice.
 //

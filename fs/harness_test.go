@@ -42,10 +42,11 @@ type role struct {
 type serverRole struct {
 	Jail    string
 	Address string
-	Limit   int64 // of the size of a file
-	Refuses bool  // it is read-only
-	Standby bool  // it listens when there is something on standard input
-	Watches int   // that the system has for it; 0 is as many as it has
+	Limit   int64  // of the size of a file
+	Refuses bool   // it is read-only
+	Standby bool   // it listens when there is something on standard input
+	Watches int    // that the system has for it; 0 is as many as it has
+	Log     string // the file that gets a line for each request, if any
 }
 
 type mountRole struct {
@@ -101,7 +102,16 @@ func (r *serverRole) run() error {
 			return err
 		}
 	}
-	s, err := server.New(server.Options{Jail: r.Jail, Token: token, FileSizeLimit: r.Limit, ReadOnly: r.Refuses, MaxChunkSize: 1 << 20})
+	o := server.Options{Jail: r.Jail, Token: token, FileSizeLimit: r.Limit, ReadOnly: r.Refuses, MaxChunkSize: 1 << 20}
+	if r.Log != "" {
+		f, err := os.Create(r.Log)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		o.Logger = slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	s, err := server.New(o)
 	if err != nil {
 		return err
 	}

@@ -170,10 +170,20 @@ func (n *node) lastListing() *listing {
 // entriesChange is called before and after each change of an entry of the directory n through this
 // mount.
 func (n *node) entriesChange(name string) {
+	n.countChange()
+	n.memory().outdateOwn(name)
+}
+
+// entryRemoved is entriesChange after a change that has left nothing under the name, as it was asked for then.
+func (n *node) entryRemoved(name string, asked time.Time) {
+	n.countChange()
+	n.memory().outdateRemoved(name, asked)
+}
+
+// countChange voids what is known of the entries from before.
+func (n *node) countChange() {
 	n.entries.Add(1)
 	n.tree.changes.Add(1)
-	n.memory().outdate(name)
-	n.countChange()
 	n.void()
 }
 

@@ -2,7 +2,8 @@ package fs
 
 import (
 	"fmt"
-	"sync/atomic"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"github.com/remofile/remofile/remote"
 )
 
-func newMemory() *memory { return &memory{total: new(atomic.Int64)} }
+func newMemory() *memory { return &memory{all: new(memories)} }
 
 // TestMemoryOutdates what was asked for before a notice, whenever it comes to be remembered.
 func TestMemoryOutdates(t *testing.T) {
@@ -103,7 +104,7 @@ func TestMemoryOutdates(t *testing.T) {
 				t.Errorf("%s: an answer that is no newer takes its place", test.name)
 			}
 			m.end()
-			if n := m.total.Load(); n != 0 {
+			if n := m.all.names.Load() + m.all.outdated.Load(); n != 0 {
 				t.Errorf("%s: %d names are left", test.name, n)
 			}
 		})
@@ -144,21 +145,126 @@ func TestMemoryKnowsWhatHasSettled(t *testing.T) {
 	})
 }
 
+// TestMemoryLacksWhatIsNotThere: names that this mount has removed, by answers and notices that come whenever they do, as
+// long as no notice is under way.
+func TestMemoryLacksWhatIsNotThere(t *testing.T) {
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) {
+			r := &removals{random: rand.New(rand.NewPCG(seed, 0)), m: newMemory(), there: make(map[string]bool), own: make(map[string]*removal)}
+			r.m.begin(now())
+			for step := range 300 {
+				r.step()
+				for _, name := range r.names() {
+					if r.m.lacks(name) && r.there[name] && !slices.Contains(r.notices, name) {
+						t.Fatalf("seed %d, step %d: %s is there", seed, step, name)
+					}
+				}
+			}
+			if r.lacked == 0 {
+				t.Errorf("seed %d: nothing was known to be removed", seed)
+			}
+		})
+	}
+}
+
+// removals are those of a mount, while others make and remove the same names.
+type removals struct {
+	random  *rand.Rand
+	m       *memory
+	there   map[string]bool
+	notices []string            // that were not heard yet
+	own     map[string]*removal // under way
+	lacked  int
+}
+
+// removal is one that was asked for.
+type removal struct {
+	asked   time.Time
+	makes   bool // the name, in fact
+	done    bool // the answer is on its way
+	success bool
+}
+
+func (r *removals) names() []string { return []string{"a", "b", "c"} }
+
+// step does one thing of what may happen next.
+func (r *removals) step() {
+	name := r.names()[r.random.IntN(3)]
+	own := r.own[name]
+	defer now()
+	switch n := r.random.IntN(8); {
+	case n == 0: // of another client
+		r.there[name] = !r.there[name]
+		r.notices = append(r.notices, name)
+	case n < 3 && len(r.notices) > 0:
+		r.m.outdate(r.notices[0])
+		r.notices = r.notices[1:]
+	case n == 3 && r.random.IntN(10) == 0:
+		r.m.end()
+		r.notices = nil
+		r.m.begin(now())
+	case own == nil:
+		r.m.outdateOwn(name)
+		r.own[name] = &removal{asked: now(), makes: r.random.IntN(3) == 0}
+	case !own.done:
+		own.done, own.success = true, r.there[name] != own.makes
+		if own.success {
+			r.there[name] = own.makes
+		}
+	default:
+		delete(r.own, name)
+		if own.success && !own.makes {
+			r.m.outdateRemoved(name, own.asked)
+		} else {
+			r.m.outdateOwn(name)
+		}
+		if r.m.lacks(name) {
+			r.lacked++
+		}
+	}
+}
+
+// TestMemoryBelieves an answer although this mount has changed the name, which who remembers the answer knows.
+func TestMemoryBelieves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.begin(now())
+		told := now()
+		m.outdateOwn("a")
+		if m.belies("a", told) || m.holds("a", told) {
+			t.Error("an own change belies it, or it holds")
+		}
+		m.outdate("a")
+		m.outdateOwn("a")
+		if !m.belies("a", told) {
+			t.Error("the change of another is not known any longer")
+		}
+	})
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	m, other := newMemory(), newMemory()
-	other.total = m.total
+	other.all = m.all
 	for _, m := range []*memory{m, other} {
 		m.begin(time.Now())
 		for i := range mostRemembered * 3 / 2 {
 			m.keep(fmt.Sprint(i), &remote.Attr{Inode: 1}, time.Now())
-			if n := m.total.Load(); n > mostRemembered {
+			if n := m.all.names.Load(); n > mostRemembered {
 				t.Fatalf("%d names are remembered", n)
+			}
+		}
+	}
+	for _, m := range []*memory{m, other} {
+		for i := range mostOutdated * 3 / 2 {
+			m.outdate(fmt.Sprint(i))
+			if n := m.all.outdated.Load(); n > mostOutdated+2*fewOutdated {
+				t.Fatalf("%d names are outdated", n)
 			}
 		}
 	}
 	m.end()
 	other.outdateAll()
-	if n := m.total.Load(); n != 0 {
+	if n := m.all.names.Load() + m.all.outdated.Load(); n != 0 {
 		t.Errorf("%d names are left", n)
 	}
 }

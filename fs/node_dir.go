@@ -22,11 +22,15 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 		return nil, syscall.ENAMETOOLONG
 	}
 	n.look()
+	making := n.takeMaker(ctx)
 	if !n.mustAsk(name) {
 		if child, a, told, known := n.knownChild(ctx, name); known {
 			child.fillEntry(out, keep(&a), told)
 			return child.EmbeddedInode(), n.tree.did(op, n, name)
 		}
+	}
+	if making && n.lacks(ctx, name) {
+		return nil, n.tree.done(op, n.nameOf(name), syscall.ENOENT)
 	}
 	changes := n.tree.changes.Load()
 	child, a, told, err := n.lookUp(ctx, name)
@@ -115,9 +119,12 @@ func (n *node) entry(ctx context.Context, name string) (a remote.Attr, told time
 		return a, told, nil
 	}
 	a, told, err = n.lstat(ctx, name)
-	if err == nil {
+	switch {
+	case err == nil:
 		n.remember(name, &a, told)
 		n.countAsked(&a, told)
+	case errors.Is(err, remote.NotFound):
+		n.disown(name)
 	}
 	return a, told, err
 }
@@ -264,6 +271,7 @@ func (n *node) make(ctx context.Context, op, name string, out *fuse.EntryOut, as
 	if err != nil {
 		return nil, n.tree.done(op, n.nameOf(name), err)
 	}
+	n.countMaker(ctx)
 	return n.made(ctx, out, &a), n.tree.done(op, n.nameOf(name), nil)
 }
 
@@ -314,12 +322,23 @@ func (n *node) remove(ctx context.Context, name string, ask func(ctx context.Con
 	if err := n.publishChild(ctx, name); err != nil {
 		return err
 	}
-	if c := n.child(name); c != nil {
-		defer c.changing()
+	c := n.child(name)
+	if c != nil {
+		c.changing()
 	}
 	n.entriesChange(name)
-	defer n.entriesChange(name)
-	return n.atName(name, func(p string) error { return ask(ctx, p) })
+	asked := time.Now()
+	err := n.atName(name, func(p string) error { return ask(ctx, p) })
+	if c != nil {
+		c.changed()
+	}
+	if err != nil {
+		n.entriesChange(name)
+		return err
+	}
+	n.entryRemoved(name, asked)
+	n.countMaker(ctx)
+	return nil
 }
 
 // renameModes maps the flags of renameat2(2).
@@ -357,10 +376,15 @@ func (n *node) rename(ctx context.Context, name string, to *node, newName string
 	err := n.atName(name, func(old string) error {
 		return to.atName(newName, func(p string) error { return n.tree.jail.Rename(ctx, old, p, mode) })
 	})
-	if err == nil && replaced != nil && replaced != n.child(name) && mode != remote.RenameExchange {
+	if err != nil {
+		return err
+	}
+	if replaced != nil && replaced != n.child(name) && mode != remote.RenameExchange {
 		replaced.setRemoved()
 	}
-	return err
+	n.countMaker(ctx)
+	to.countMaker(ctx)
+	return nil
 }
 
 // Fsync puts a file, or the entries of a directory, on stable storage.

@@ -37,6 +37,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		child.changing() // it may have been there
 	}
 	h.open(child, false)
+	n.countMaker(ctx)
 	child.fillEntry(out, keep(&a), time.Now())
 	return child.EmbeddedInode(), h, h.openFlags(), n.tree.done(op, h.file().Name(), nil)
 }
@@ -53,6 +54,9 @@ func (n *node) create(ctx context.Context, p string, flags uint32, perm iofs.Fil
 		}
 	}
 	f, err := n.tree.jail.OpenFile(ctx, p, openFlags(flags)|int(flags)&(syscall.O_CREAT|syscall.O_EXCL|syscall.O_TRUNC)|syscall.O_CREAT, perm)
+	if errors.Is(err, remote.NotAFile) {
+		return nil, errNoName // the kernel took it for none, and looks it up again: it may be a link
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -287,6 +291,9 @@ func (n *node) publishWith(ctx context.Context, sync bool) error {
 	n.tree.follow(n, identityOf(&a))
 	n.published(h)
 	n.learn(&a, changes+1, told)
+	if h.parent != nil {
+		h.parent.countMaker(ctx)
+	}
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,11 +15,10 @@ const (
 	maxWatches = 1024
 	// idleTime is when a watched directory that nobody looks into makes room for another.
 	idleTime = time.Minute
+	// filledTime is that of one that is watched because entries of it were changed one after the other.
+	filledTime = time.Second
 	// refusedTime is for how long a directory is not asked for again that the server can't watch.
 	refusedTime = time.Minute
-	// mostOwn is how many changes through the mount end the watch of a directory: each costs the server
-	// some work then, so that others are told of it alone.
-	mostOwn = 64
 	// lateTime is for how long after the loss of a link a change may still be carried out that was sent over
 	// it. The server does not tell of it: it is this mount's.
 	lateTime = 10 * time.Second
@@ -30,7 +28,7 @@ const (
 
 // notices follows the server's change notices, for the memories of the directories that it makes the server
 // watch. These are the ones into which programs look again after the time for which what the server told is
-// good anyway, most are looked into for a moment only, and which they do not keep changing.
+// good anyway, most are looked into for a moment only, and those in which they make one name after the other.
 //
 // Nobody waits for it but the end of the mount, for which its own requests are interrupted.
 type notices struct {
@@ -39,7 +37,7 @@ type notices struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup // its goroutines
 
-	remembered atomic.Int64 // names that all memories have together
+	memories memories
 
 	mu sync.Mutex // guards what follows; taken before memory.mu
 	// queued is told of each element of queue, and of the end.
@@ -63,13 +61,13 @@ const (
 type watch struct {
 	node   *node // nil where only the path is known
 	memory memory
-	own    atomic.Int64 // changes of entries through this mount
-	owned  atomic.Int64 // when the last one was, in nanoseconds since 1970
+	makers makers
 
 	// first is when the directory was looked into for the first time, used when it was last, and it is
 	// not asked for before retry. Guarded by notices.mu.
 	first, used, retry time.Time
 	state              watchState // guarded by notices.mu
+	filled             bool       // it is watched for its makers. Guarded by notices.mu
 	path               string     // by which it is watched. Guarded by notices.mu
 	// again: it has to be asked for once more; unneeded: it is not needed any longer. Both are for the time in
 	// which an answer is waited for. Guarded by notices.mu.
@@ -102,41 +100,40 @@ func (c *notices) look(n *node) {
 	now := time.Now()
 	w := n.watch.Load()
 	if w == nil {
-		n.watch.CompareAndSwap(nil, &watch{node: n, memory: memory{total: &c.remembered}, first: now, used: now})
+		n.watch.CompareAndSwap(nil, &watch{node: n, memory: memory{all: &c.memories}, first: now, used: now})
 		return
 	}
-	if !c.due(w, now) {
-		return
+	c.mu.Lock()
+	w.used = now
+	due := w.state == unwatched && now.Sub(w.first) > c.tree.cacheTime && now.After(w.retry)
+	c.mu.Unlock()
+	if due {
+		c.want(w, now, false)
 	}
-	p, err := n.path()
+}
+
+// fill is called when entries of a directory are changed one after the other through this mount.
+func (c *notices) fill(w *watch, now time.Time) {
+	c.mu.Lock()
+	due := w.state == unwatched && now.After(w.retry)
+	c.mu.Unlock()
+	if due {
+		c.want(w, now, true)
+	}
+}
+
+// want has a directory watched if there is room.
+func (c *notices) want(w *watch, now time.Time, filled bool) {
+	p, err := w.node.path()
 	if err != nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if w.state == unwatched && c.admit(w, p, now) {
-		w.path, w.again, w.unneeded = p, false, false
+		w.path, w.filled, w.again, w.unneeded = p, filled, false, false
 		c.table[p] = w
 		c.enqueue(w, wanted)
-	}
-}
-
-// due reports whether a directory that is looked into now is to be watched.
-func (c *notices) due(w *watch, now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	w.used = now
-	quiet := now.UnixNano()-w.owned.Load() > int64(c.tree.cacheTime)
-	return w.state == unwatched && quiet && now.Sub(w.first) > c.tree.cacheTime && now.After(w.retry)
-}
-
-// change is called when an entry of a directory is changed through this mount.
-func (c *notices) change(w *watch) {
-	w.owned.Store(time.Now().UnixNano())
-	if w.own.Add(1)%mostOwn == 0 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.leave(w)
 	}
 }
 
@@ -147,20 +144,32 @@ func (c *notices) admit(w *watch, p string, now time.Time) bool {
 		c.leave(other) // the path was another directory's
 		return false
 	}
-	if len(c.table) < maxWatches {
-		return true
+	full := len(c.table) >= maxWatches
+	if full || c.memories.outdated.Load() > mostOutdated/2 {
+		c.makeRoom(now)
 	}
-	w.retry = now.Add(c.tree.cacheTime)
+	if full {
+		w.retry = now.Add(c.tree.cacheTime)
+	}
+	return !full
+}
+
+// makeRoom ends the watches of the directories that were filled, and are idle, and that of the idlest of the others; mu
+// is held.
+func (c *notices) makeRoom(now time.Time) {
 	var idlest *watch
-	for _, other := range c.table {
-		if other.state == live && (idlest == nil || other.used.Before(idlest.used)) {
-			idlest = other
+	for _, w := range c.table {
+		switch {
+		case w.state != live:
+		case w.filled && now.Sub(w.used) > filledTime:
+			c.leave(w)
+		case idlest == nil || w.used.Before(idlest.used):
+			idlest = w
 		}
 	}
 	if idlest != nil && now.Sub(idlest.used) > idleTime {
 		c.leave(idlest)
 	}
-	return false
 }
 
 // enqueue puts a watch into the queue; mu is held.
@@ -206,8 +215,7 @@ func (c *notices) work() {
 			c.left(w, c.tree.jail.Unwatch(c.life, w.path))
 		default:
 			err := c.ask(w)
-			c.answered(w, err)
-			if err == nil {
+			if filled := c.answered(w, err); err == nil && !filled {
 				w.node.askAgain(c.life)
 			}
 		}
@@ -244,8 +252,8 @@ func (c *notices) ask(w *watch) error {
 	return err
 }
 
-// answered is for the answer to ask.
-func (c *notices) answered(w *watch, err error) {
+// answered is for the answer to ask. It reports whether the directory is being filled.
+func (c *notices) answered(w *watch, err error) (filled bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -263,6 +271,7 @@ func (c *notices) answered(w *watch, err error) {
 		w.state = live
 		w.memory.begin(later(now, c.late)) // requests before may have missed what was told already
 	}
+	return w.filled
 }
 
 // retryTime returns for how long a directory is not asked for again after an error.
@@ -361,7 +370,7 @@ func (c *notices) changed(p string, names []string) {
 	w := c.table[p]
 	switch {
 	case w == nil && len(c.table) < 2*maxWatches:
-		c.table[p] = &watch{path: p, memory: memory{total: &c.remembered}}
+		c.table[p] = &watch{path: p, memory: memory{all: &c.memories}}
 		c.enqueue(c.table[p], leaving)
 	case w == nil:
 	case len(names) > 0:

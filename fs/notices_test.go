@@ -387,20 +387,3 @@ func TestDirectoriesThatAreGoneAreNotWatched(t *testing.T) {
 	m.shell(`cd $J; rm -r a; mv b e`)
 	eventually(t, "those that are gone are not watched", func() bool { return watches(t, c) <= 3 })
 }
-
-// TestDirectoriesThatAMountKeepsChangingAreNotWatched: the server need not tell its changes from others'.
-func TestDirectoriesThatAMountKeepsChangingAreNotWatched(t *testing.T) {
-	m := newMount(t, mountRole{})
-	m.shell(`mkdir $J/d`)
-	c := m.client()
-	remember(t, c, m.path, m.in("d"))
-	eventually(t, "it is not watched", func() bool {
-		for range 10 {
-			m.shell(`echo text > $M/d/f; stat $M/d/f > /dev/null; rm $M/d/f`)
-		}
-		return watches(t, c) == 1
-	})
-	remember(t, c, m.path, m.in("d"))
-	m.shell(`echo more > $J/d/f`)
-	m.wantSame("d")
-}

@@ -21,15 +21,30 @@ func (n *node) memory() *memory {
 	return nil
 }
 
-// remember remembers what the server told of a name in the directory n, unless it belies the listing.
+// remember remembers what the server told of a name in the directory n, unless it belies what is known.
 func (n *node) remember(name string, a *remote.Attr, told time.Time) {
 	m := n.memory()
 	if l := n.keptListing(); l != nil && m.holds(name, l.told) {
 		if listed, found := l.find(name); !found || identityOf(&listed) != identityOf(a) || versionOf(&listed) != versionOf(a) {
 			m.outdate(name)
 		}
+	} else if m.lacks(name) {
+		m.outdate(name)
 	}
 	m.keep(name, a, told)
+}
+
+// disown forgets a name that the directory n has no longer, as the server tells: who makes it looks it up once more.
+func (n *node) disown(name string) {
+	m := n.memory()
+	_, known := m.find(name)
+	if l := n.keptListing(); l != nil && !known {
+		_, known = l.find(name)
+	}
+	if known {
+		m.outdate(name)
+		n.tree.changes.Add(1) // a listing has it
+	}
 }
 
 // recall returns what the server would tell of a name in the directory n, and since when it has told that.
@@ -97,18 +112,17 @@ func (t *tree) vouches(id identity, links uint32, told time.Time) bool {
 	return dir != nil && dir.memory().holdsAll(told)
 }
 
-// outdate is called before and after each change of the node through this mount, which no notice tells of,
-// and where the server tells something else than what is remembered.
+// outdate is called before and after each change of the node through this mount, which no notice tells of.
 func (n *node) outdate() {
 	if name, parent := n.nameIn(); parent != nil {
-		parent.memory().outdate(name)
+		parent.memory().outdateOwn(name)
 	}
 }
 
-// countChange is called for each change of the directory's entries through this mount, or of what they are.
-func (n *node) countChange() {
-	if w := n.watch.Load(); w != nil {
-		n.tree.notices.change(w)
+// distrust is called where the server tells something else than what is remembered.
+func (n *node) distrust() {
+	if name, parent := n.nameIn(); parent != nil {
+		parent.memory().outdate(name)
 	}
 }
 
@@ -125,7 +139,7 @@ func (n *node) nameIn() (name string, parent *node) {
 // is remembered when the kernel looks it up again.
 func (n *node) lostName() error {
 	for at := n; at != nil; _, at = at.nameIn() {
-		at.outdate()
+		at.distrust()
 	}
 	return errNoName
 }

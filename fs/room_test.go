@@ -15,7 +15,7 @@ func TestRoomForWatches(t *testing.T) {
 		c := &notices{tree: &tree{cacheTime: time.Second}, table: make(map[string]*watch)}
 		c.queued = sync.NewCond(&c.mu)
 		for i := range maxWatches {
-			w := &watch{path: fmt.Sprint("/", i), state: live, used: now.Add(-idle), memory: memory{total: &c.remembered}}
+			w := &watch{path: fmt.Sprint("/", i), state: live, used: now.Add(-idle), memory: memory{all: &c.memories}}
 			if i != 7 {
 				w.used = now
 			}
@@ -35,6 +35,36 @@ func TestRoomForWatches(t *testing.T) {
 			if !c.admit(&watch{}, "/new", now) {
 				t.Error("there is no room")
 			}
+		}
+	}
+}
+
+// TestFilledDirectoriesMakeRoom after a second: at once all of them, when there are too many watches, or names that they
+// outdate.
+func TestFilledDirectoriesMakeRoom(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		name              string
+		watches, outdated int
+		room              bool
+		leave             int
+	}{
+		{"there is room", 20, 0, true, 0},
+		{"too many watches", maxWatches, 0, false, 5},
+		{"too many names", 20, mostOutdated/2 + 1, true, 5},
+	} {
+		c := &notices{tree: &tree{cacheTime: time.Second}, table: make(map[string]*watch)}
+		c.queued = sync.NewCond(&c.mu)
+		for i := range test.watches {
+			w := &watch{path: fmt.Sprint("/", i), state: live, filled: i < 10, used: now.Add(-filledTime), memory: memory{all: &c.memories}}
+			if i < 5 {
+				w.used = w.used.Add(-1)
+			}
+			c.table[w.path] = w
+		}
+		c.memories.outdated.Store(int64(test.outdated))
+		if room := c.admit(&watch{}, "/new", now); room != test.room || len(c.queue) != test.leave {
+			t.Errorf("%s: room %v, %d leave; want %v, %d", test.name, room, len(c.queue), test.room, test.leave)
 		}
 	}
 }
