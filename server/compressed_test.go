@@ -151,8 +151,7 @@ func TestLimitsCountDecompressed(t *testing.T) {
 	if got := c.receiveOnly(c.sendCompressed(writeRequest(1, 0), zeros)); got.Code != CodeTooMany {
 		t.Errorf("one byte more: %v", got.Code)
 	}
-	c.receiveOnly(c.send(Request{Operation: OpCancel, Cancel: slow}))
-	c.receiveAll()
+	c.cancel(slow)
 }
 
 // meteredConn takes a bubble's time for what is written, and counts it.

@@ -156,6 +156,18 @@ func (c *client2) receiveAll() map[uint64]reply {
 	return all
 }
 
+// cancel cancels a request and returns the answers to all that have none yet, by id. That to the request may come
+// before that to CANCEL, which must be done.
+func (c *client2) cancel(id uint64) map[uint64]reply {
+	c.t.Helper()
+	cancel := c.send(remofile2.Request{Operation: remofile2.OpCancel, Cancel: id})
+	all := c.receiveAll()
+	if got := all[cancel].Code; got != remofile2.CodeDone {
+		c.t.Errorf("CANCEL: %v", got)
+	}
+	return all
+}
+
 // burst sends requests one after the other, before any answer is read, and returns the
 // answers in the order of the requests.
 func (c *client2) burst(requests ...remofile2.Request) []reply {

@@ -80,10 +80,7 @@ func TestTooManyRequestsAreRefused(t *testing.T) {
 			t.Fatalf("one more: %v", got.Code)
 		}
 	}
-	if got := c.receiveOnly(c.send(Request{Operation: OpCancel, Cancel: slow})); got.Code != CodeDone {
-		t.Errorf("CANCEL: %v", got.Code)
-	}
-	for id, got := range c.receiveAll() {
+	for id, got := range c.cancel(slow) {
 		if got.Code != CodeDone && id != slow {
 			t.Errorf("request %d: %v", id, got.Code)
 		}
@@ -95,8 +92,7 @@ func TestTooManyRequestsAreRefused(t *testing.T) {
 	if got := c.receiveOnly(c.send(readRequest(1, 0, MaxPayload))); got.Code != CodeTooMany {
 		t.Errorf("one byte more: %v", got.Code)
 	}
-	c.receiveOnly(c.send(Request{Operation: OpCancel, Cancel: slow}))
-	c.receiveAll()
+	c.cancel(slow)
 	c.want(CodeDone, pathRequest(OpMkdir, "/dir"))
 }
 

@@ -159,10 +159,7 @@ func TestTheNewLinkGetsAnswersThatTheOldOneWasDue(t *testing.T) {
 	again.send(slow)
 	again.send(behind, []byte("x")...)
 	again.id = 101
-	if got := again.receiveOnly(again.send(Request{Operation: OpCancel, Cancel: 100})); got.Code != CodeDone {
-		t.Errorf("CANCEL: %v", got.Code)
-	}
-	all := again.receiveAll()
+	all := again.cancel(100)
 	if all[100].Code != CodeCancelled || all[101].Code != CodeDone || all[101].Offset != 1<<40 {
 		t.Errorf("answers %+v", all)
 	}
