@@ -315,7 +315,7 @@ func TestMakersFindNewNamesAfterALinkWasLost(t *testing.T) {
 // TestLocksHoldBetweenMounts: of two threads that take a lock file, by whatever call, one at a time has it, and finds
 // what the other has left.
 func TestLocksHoldBetweenMounts(t *testing.T) {
-	const rounds = 40
+	const rounds = 20
 	m := newMount(t, mountRole{})
 	m.shell(`mkdir $J/d`)
 	dirs := []string{m.in("d"), filepath.Join(m.second(mountRole{}), "d")}
