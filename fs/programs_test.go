@@ -239,8 +239,9 @@ func TestTimeAfterCloseIsTheServers(t *testing.T) {
 	}
 }
 
+// TestNumbersOfFilesStay where files are known by their names: Remofile 1 has no other identity.
 func TestNumbersOfFilesStay(t *testing.T) {
-	m := newMount(t, mountRole{CacheTime: time.Millisecond})
+	m := newMount(t, mountRole{Protocol: 1, CacheTime: time.Millisecond})
 	m.put("f", "text")
 	number := func() uint64 {
 		info, err := os.Stat(m.in("f"))
