@@ -258,6 +258,7 @@ func (w *watcher) close() error {
 	defer w.mu.Unlock()
 	if w.inotify != nil {
 		err = errors.Join(err, w.inotify.close())
+		w.inotify = nil
 	}
 	return err
 }

@@ -446,3 +446,12 @@ func TestASystemWithoutRoomForWatchesIsBusy(t *testing.T) {
 		}
 	}
 }
+
+// TestCloseAfterCloseSucceeds where something was watched. The second one is that of serve.
+func TestCloseAfterCloseSucceeds(t *testing.T) {
+	s := serve(t, Options{})
+	s.dial2().watch("/")
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
