@@ -1,12 +1,9 @@
 package fs
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,26 +59,18 @@ func options(o *gofs.Options) []string {
 
 // attachByFusermount has fusermount3 mount, which passes the device on over a socket.
 func attachByFusermount(mountpoint string, o *gofs.Options) (*os.File, error) {
-	program, err := fusermount()
-	if err != nil {
-		return nil, err
-	}
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	ours, its := os.NewFile(uintptr(ends[0]), "fusermount"), os.NewFile(uintptr(ends[1]), "fusermount")
 	defer ours.Close()
-	defer its.Close()
 	escape := strings.NewReplacer(`\`, `\\`, ",", `\,`)
 	all := append(options(o), "fsname="+escape.Replace(o.FsName), "subtype="+fsType, fmt.Sprintf("max_read=%d", o.MaxWrite))
-	ctx, cancel := context.WithTimeout(context.Background(), fusermountTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-o", strings.Join(all, ","), "--", mountpoint)
-	cmd.ExtraFiles = []*os.File{its}
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "_FUSE_COMMFD=3")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, errors.New(cmp.Or(strings.TrimSpace(string(out)), err.Error()))
+	err = runFusermount(its, "-o", strings.Join(all, ","), "--", mountpoint)
+	its.Close() // what was not sent by now is not waited for
+	if err != nil {
+		return nil, err
 	}
 	fd, err := receive(int(ours.Fd()))
 	if err != nil {

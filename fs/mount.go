@@ -47,8 +47,8 @@ type Options struct {
 	// process has died stays until it is unmounted, or another is mounted there.
 	Watcher *exec.Cmd
 	// SetProcessors lets the mount set how many processors Go's runtime uses (GOMAXPROCS): one as long as its requests
-	// are small and one does, which makes each cheaper by a third, and else as many as there were. It is for a process that
-	// does little but mount.
+	// are small and one does, which makes each cheaper by a third, and else as many as there were. It is for one mount of
+	// a process that does little else.
 	SetProcessors bool
 	// Logger gets a line for each operation (debug), for failures that are
 	// the server's or the link's (warn) and for lost changes (error). nil

@@ -152,7 +152,7 @@ func unmount(p string) (inUse bool, err error) {
 	if os.Geteuid() == 0 {
 		err = unmountDirectly(p, 0)
 	} else {
-		err = runFusermount("-u", "--", p)
+		err = runFusermount(nil, "-u", "--", p)
 	}
 	if errors.Is(err, errBusy) {
 		return true, detach(p)
@@ -165,7 +165,7 @@ func detach(p string) error {
 	if os.Geteuid() == 0 {
 		return unmountDirectly(p, unix.MNT_DETACH)
 	}
-	return runFusermount("-u", "-z", "--", p)
+	return runFusermount(nil, "-u", "-z", "--", p)
 }
 
 func unmountDirectly(p string, flags int) error {
@@ -176,7 +176,8 @@ func unmountDirectly(p string, flags int) error {
 	return err
 }
 
-func runFusermount(args ...string) error {
+// runFusermount runs fusermount3. Over the socket, nil where it does not mount, it passes the device on.
+func runFusermount(socket *os.File, args ...string) error {
 	program, err := fusermount()
 	if err != nil {
 		return err
@@ -185,6 +186,10 @@ func runFusermount(args ...string) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	if socket != nil {
+		cmd.ExtraFiles = []*os.File{socket}
+		cmd.Env = append(cmd.Env, "_FUSE_COMMFD=3")
+	}
 	out, err := cmd.CombinedOutput()
 	switch text := strings.TrimSpace(string(out)); {
 	case err == nil:
